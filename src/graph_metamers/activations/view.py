@@ -1,0 +1,121 @@
+"""The one way in which the rest of the package sees a model: graph in, activations out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graph_metamers.activations.binding import call_model
+from graph_metamers.activations.guarding import borrowed
+from graph_metamers.activations.listing import Layer, layers, unknown_layer
+from graph_metamers.activations.recording import OUTPUT, Recorder, Tap, named_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor, nn
+
+    from graph_metamers.types import Forward, Graph, Transform
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """A model seen as a function from graphs to activations.
+
+    Attributes
+    ----------
+    model
+        Any module; it is run in eval mode with frozen parameters inside `borrow`, and left as it was.
+    forward, transform
+        How the model is called; see `activations`.
+    """
+
+    model: nn.Module
+    forward: Forward | None = None
+    transform: Transform | None = None
+
+    @contextmanager
+    def borrow(self) -> Iterator[None]:
+        """Hold the model frozen and in eval mode; give it back as it was, whatever happens."""
+        with borrowed(self.model):
+            yield
+
+    def layers(self, graph: Graph) -> list[Layer]:
+        """See `graph_metamers.layers`."""
+        return layers(self.model, graph, forward=self.forward, transform=self.transform)
+
+    def taps(self, graph: Graph, names: Sequence[str]) -> dict[str, Tap]:
+        """Read layers by name, in the order asked for; differentiable. Call inside `borrow`.
+
+        Raises
+        ------
+        LayerNotFoundError
+            If a name is no layer of the model.
+        """
+        with Recorder(self.model, names) as recorder:
+            self.call(graph)
+        for name in names:
+            if name not in recorder.taps:
+                raise unknown_layer(name, [layer.name for layer in self.layers(graph)])
+        return {name: recorder.taps[name] for name in names}
+
+    def outputs(self, graph: Graph) -> dict[str, Tensor]:
+        """What the model returns: every floating-point tensor by its name, `output` where there is one."""
+        return dict(named_tensors(OUTPUT, self.call(graph)))
+
+    def call(self, graph: Graph) -> Any:
+        """Run the model and return what it returns."""
+        return call_model(self.model, graph, forward=self.forward, transform=self.transform)
+
+
+def activations(
+    model: nn.Module,
+    graph: Graph,
+    layer: str | Sequence[str],
+    *,
+    forward: Forward | None = None,
+    transform: Transform | None = None,
+) -> dict[str, Tensor]:
+    """Read the activations of any model at any of its layers.
+
+    Parameters
+    ----------
+    model
+        Any module; run in eval mode, and left as it was (mode, gradients, hooks, buffers), also after
+        an exception.
+    graph
+        A `Data`, `Batch` or `HeteroData`. Gradients flow from the activations to its tensors.
+    layer
+        A name or names out of `layers(model, graph)`.
+    forward
+        How to call the model, as `forward(model, graph)`. Default: the attributes of the graph are bound to
+        the parameters of the model's forward by name (`x`, `edge_index`, `batch`, `x_dict`, `data`, ...).
+    transform
+        A PyTorch Geometric transform applied to the graph before the model sees it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Name -> activation, [items, ...], in the order of `layer`.
+
+    Raises
+    ------
+    LayerNotFoundError
+        If a name is no layer of the model; the message suggests the closest.
+    BindingError
+        If the model's forward needs something that the graph does not have.
+
+    Examples
+    --------
+    >>> import torch, graph_metamers as gm
+    >>> from torch_geometric.data import Data
+    >>> from torch_geometric.nn import GCN
+    >>> graph = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    >>> gm.activations(GCN(2, 4, num_layers=2), graph, "act")["act"].shape
+    torch.Size([3, 4])
+    """
+    names = [layer] if isinstance(layer, str) else list(layer)
+    view = ModelView(model, forward, transform)
+    with view.borrow():
+        return {name: tap.value for name, tap in view.taps(graph, names).items()}

@@ -1,0 +1,77 @@
+"""Is this model, with this graph, fit for metamers?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graph_metamers.activations import ModelView, default_layers
+from graph_metamers.checks.findings import CheckReport, Finding
+from graph_metamers.checks.graph_checks import check_graph
+from graph_metamers.checks.model_checks import check_behaviour, check_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from graph_metamers.metrics.classification import Accuracy
+    from graph_metamers.types import Forward, Graph, Transform
+
+
+def check(
+    model: nn.Module,
+    graph: Graph,
+    layer: str | Sequence[str] | None = None,
+    *,
+    forward: Forward | None = None,
+    transform: Transform | None = None,
+    accuracy: Accuracy | None = None,
+) -> CheckReport:
+    """Look for everything that would make a metamer of this model on this graph meaningless.
+
+    Changes nothing: model, graph and random state are afterwards as they were.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    graph
+        The reference graph.
+    layer
+        Layers to look at; default: those that an audit reads.
+    forward, transform
+        How the model is called; see `activations`.
+    accuracy
+        The model's test accuracy, if known: a model at chance is then found too.
+
+    Returns
+    -------
+    CheckReport
+        Its `raise_for_errors()` turns errors into an exception.
+
+    Raises
+    ------
+    LayerNotFoundError, BindingError
+        If a layer or an argument of the model's forward does not exist.
+    """
+    findings = [*check_graph(graph), *check_modules(model), *_check_accuracy(accuracy)]
+    if not any(finding.severity == "error" for finding in findings):
+        view = ModelView(model, forward, transform)
+        names = [layer] if isinstance(layer, str) else list(layer or default_layers(view.layers(graph)))
+        with view.borrow():
+            findings += check_behaviour(view, graph, names)
+    return CheckReport(tuple(sorted(findings, key=lambda finding: finding.severity)))
+
+
+def _check_accuracy(accuracy: Accuracy | None) -> list[Finding]:
+    if accuracy is None or not accuracy.at_chance:
+        return []
+    return [
+        Finding(
+            "at-chance",
+            "warning",
+            "a model should be better than always answering the most frequent class",
+            f"{accuracy.accuracy:.1%} right, where chance is {accuracy.chance:.1%}",
+            "Its invariances say nothing about a trained model: train it longer, or use another one.",
+        )
+    ]

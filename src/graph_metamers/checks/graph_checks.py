@@ -1,0 +1,103 @@
+"""Is the graph well-formed?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graph_metamers.checks.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graph_metamers.types import Graph
+
+
+def check_graph(graph: Graph) -> Iterator[Finding]:
+    """Look for defects of a graph that would stop a model or falsify it."""
+    for store in graph.node_stores:
+        yield from _check_features(store)
+    for store in graph.edge_stores:
+        yield from _check_edges(store, *_num_nodes(graph, store))
+    yield from _check_isolated(graph)
+
+
+def _check_features(store: object) -> Iterator[Finding]:
+    x = getattr(store, "x", None) if "x" in store else None  # type: ignore[operator]
+    if not isinstance(x, Tensor):
+        return
+    if not x.is_floating_point():
+        yield Finding(
+            "integer-features",
+            "error",
+            "features x must be floating point so that gradients can reach them",
+            str(x.dtype),
+            "Use graph.x = graph.x.float().",
+        )
+    elif not bool(torch.isfinite(x).all()):
+        count = int((~torch.isfinite(x)).sum())
+        yield Finding(
+            "non-finite-features",
+            "error",
+            "features x must be finite numbers",
+            f"{count} entries that are NaN or infinite",
+            "Replace them, for example by the feature's mean: graph.x.nan_to_num_().",
+        )
+
+
+def _check_edges(store: object, num_sources: int, num_targets: int) -> Iterator[Finding]:
+    edge_index = getattr(store, "edge_index", None) if "edge_index" in store else None  # type: ignore[operator]
+    if not isinstance(edge_index, Tensor) or edge_index.numel() == 0:
+        return
+    if edge_index.is_floating_point() or edge_index.ndim != 2 or edge_index.shape[0] != 2:
+        yield Finding(
+            "malformed-edges",
+            "error",
+            "edge_index must be integers of shape [2, num_edges]",
+            f"{edge_index.dtype} of shape {list(edge_index.shape)}",
+            "Use graph.edge_index.long(), sources in row 0, targets in row 1.",
+        )
+        return
+    for row, limit in ((0, num_sources), (1, num_targets)):
+        least, most = int(edge_index[row].min()), int(edge_index[row].max())
+        if least < 0 or most >= limit:
+            yield Finding(
+                "edge-out-of-range",
+                "error",
+                f"edge_index must name nodes from 0 to {limit - 1}",
+                f"node {least if least < 0 else most} in row {row}",
+                "Remove the edge, or add the node's features.",
+            )
+
+
+def _num_nodes(graph: Graph, store: object) -> tuple[int, int]:
+    key = getattr(store, "_key", None)
+    if isinstance(key, tuple):
+        return int(graph[key[0]].num_nodes), int(graph[key[2]].num_nodes)
+    return int(graph.num_nodes or 0), int(graph.num_nodes or 0)
+
+
+def _check_isolated(graph: Graph) -> Iterator[Finding]:
+    for store in graph.node_stores:
+        key = getattr(store, "_key", None)
+        num_nodes = int(store.num_nodes or 0)
+        connected = torch.zeros(num_nodes, dtype=torch.bool)
+        for edges in graph.edge_stores:
+            edge_index = edges.edge_index.long().cpu()
+            for row, side in ((0, 0), (1, 2)):
+                if key is None or edges._key[side] == key:
+                    inside = (edge_index[row] >= 0) & (edge_index[row] < num_nodes)
+                    connected[edge_index[row][inside]] = True
+        isolated = int((~connected).sum())
+        if isolated:
+            of_type = f" of type {key!r}" if key else ""
+            yield Finding(
+                "isolated-nodes",
+                "warning",
+                f"every node{of_type} should have a neighbour",
+                f"{isolated} of {num_nodes} without an edge",
+                "Their activations depend on their own features alone; leave them out with index= if that "
+                "is not what you ask.",
+            )

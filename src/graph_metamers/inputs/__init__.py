@@ -1,0 +1,8 @@
+"""What may vary about a graph, where a search starts, and how far it went."""
+
+from graph_metamers.inputs.distance import InputDistance
+from graph_metamers.inputs.feature_values import Init
+from graph_metamers.inputs.features import Features
+from graph_metamers.inputs.variables import Variables, Vary, resolve_variables
+
+__all__ = ["Features", "Init", "InputDistance", "Variables", "Vary", "resolve_variables"]

@@ -1,0 +1,83 @@
+"""Where the features of a graph are, for every type of graph object."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graph_metamers.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graph_metamers.types import Graph
+
+HOMOGENEOUS = "x"
+
+
+def read_features(graph: Graph) -> dict[str, Tensor]:
+    """Node features of a graph by slot.
+
+    Returns
+    -------
+    dict of str to Tensor
+        `{"x": [num_nodes, F]}`, or on a `HeteroData` one entry per node type that has features.
+
+    Raises
+    ------
+    ModelError
+        If there are no node features at all.
+    """
+    if isinstance(graph, HeteroData):
+        features = {name: graph[name].x for name in graph.node_types if "x" in graph[name]}
+    else:
+        features = {HOMOGENEOUS: graph.x} if isinstance(graph.x, Tensor) else {}
+    if not features:
+        raise ModelError("the graph must have node features 'x' to vary, got none; add graph.x [num_nodes, F]")
+    return features
+
+
+def write_features(graph: Graph, features: Mapping[str, Tensor]) -> Graph:
+    """A shallow copy of a graph with other features in the given slots; the graph itself is not changed."""
+    changed = copy.copy(graph)
+    for slot, x in features.items():
+        if isinstance(changed, HeteroData):
+            changed[slot].x = x
+        else:
+            changed.x = x
+    return changed
+
+
+def rows_of_items(items: str, graph: Graph) -> dict[str, Tensor]:
+    """Which item each feature row belongs to.
+
+    Parameters
+    ----------
+    items
+        What the items are, as `Layer.items` says: `nodes`, `nodes:movie`, `graphs`, ...
+
+    Returns
+    -------
+    dict of str to Tensor
+        Slot -> item of each row, int64 [rows]; slots whose rows belong to no item are left out. For nodes it
+        is the node's own row alone, although its activation depends on its neighbours' rows too.
+    """
+    features = read_features(graph)
+    kind, _, node_type = items.partition(":")
+    if kind == "graphs":
+        return {slot: _graph_of_row(graph, slot, x) for slot, x in features.items()}
+    slot = node_type or HOMOGENEOUS
+    if kind == "nodes" and slot in features:
+        return {slot: torch.arange(features[slot].shape[0], device=features[slot].device)}
+    return {}
+
+
+def _graph_of_row(graph: Graph, slot: str, x: Tensor) -> Tensor:
+    store = graph[slot] if isinstance(graph, HeteroData) else graph
+    if "batch" in store:
+        return store.batch
+    return torch.zeros(x.shape[0], dtype=torch.long, device=x.device)

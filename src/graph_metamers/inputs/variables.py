@@ -1,0 +1,166 @@
+"""What may change about a graph, as one flat vector for a solver, whatever the graph is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.inputs.distance import InputDistance, squared_chance
+from graph_metamers.inputs.features import Features
+from graph_metamers.inputs.slots import read_features, rows_of_items, write_features
+
+if TYPE_CHECKING:
+    from graph_metamers.inputs.feature_values import FeatureValues, Init
+    from graph_metamers.types import Graph
+
+Vary: TypeAlias = "str | Features | Mapping[str, str | Features]"
+
+
+@dataclass(frozen=True, eq=False)
+class Variables:
+    """The reference graph and what may vary about it.
+
+    A *point* is the vector in which a solver moves, float [p]: the entries of every slot's point, one slot
+    after the other.
+
+    Attributes
+    ----------
+    reference
+        The graph that is being matched; never changed.
+    values
+        Slot -> what its features may be.
+    """
+
+    reference: Graph
+    values: Mapping[str, FeatureValues]
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the loss is a continuous function of the point."""
+        return all(values.is_smooth for values in self.values.values())
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Smallest and largest value of each coordinate of a point, [p] each; `None` where nothing is bounded."""
+        limits = [values.bounds for values in self.values.values()]
+        if all(limit is None for limit in limits):
+            return None
+        low, high = (
+            torch.cat(
+                [
+                    torch.full((values.reference.numel(),), limit[side] if limit else infinity)
+                    for values, limit in zip(self.values.values(), limits, strict=True)
+                ]
+            )
+            for side, infinity in ((0, -torch.inf), (1, torch.inf))
+        )
+        example = next(iter(self.values.values())).reference
+        return low.to(example), high.to(example)
+
+    def start(self, init: Init, generator: torch.Generator) -> Tensor:
+        """Draw the point at which a search starts, [p]."""
+        return torch.cat([values.start(init, generator).flatten() for values in self.values.values()])
+
+    def relaxed(self, point: Tensor) -> Graph:
+        """The graph that the model sees during the search; differentiable in the point."""
+        parts = self._split(point)
+        return self._with({slot: self.values[slot].relax(part) for slot, part in parts.items()})
+
+    def discrete(self, point: Tensor) -> Graph:
+        """The real graph at a point."""
+        parts = self._split(point.detach())
+        return self._with({slot: self.values[slot].discretise(part) for slot, part in parts.items()})
+
+    def project(self, point: Tensor) -> Tensor:
+        """Bring a point back to where it may be, [p]."""
+        parts = self._split(point)
+        return torch.cat([self.values[slot].project(part).flatten() for slot, part in parts.items()])
+
+    def shuffled(self, generator: torch.Generator) -> Graph:
+        """The chance level: every feature's mutable values shuffled over the nodes, each feature on its own.
+
+        Every feature keeps its distribution exactly; everything else about it is lost.
+        """
+        return self._with({slot: _shuffle(values, generator) for slot, values in self.values.items()})
+
+    def distance(self, graph: Graph, items: str) -> InputDistance:
+        """How far a graph is from the reference; see `InputDistance`.
+
+        Parameters
+        ----------
+        items
+            What the items are, as `Layer.items` says.
+        """
+        changed = read_features(graph)
+        squared = {s: (changed[s].double() - v.reference.double()) ** 2 for s, v in self.values.items()}
+        chance = {s: squared_chance(v.reference, v.mutable) for s, v in self.values.items()}
+        raw, expected = (float(sum(t.sum() for t in d.values())) ** 0.5 for d in (squared, chance))
+        owners = rows_of_items(items, self.reference)
+        per_item = _per_item(squared, owners) / _per_item(chance, owners)
+        return InputDistance(raw / expected if expected > 0 else 0.0, raw, expected, per_item.sqrt().float())
+
+    def _with(self, features: Mapping[str, Tensor]) -> Graph:
+        return write_features(self.reference, features)
+
+    def _split(self, point: Tensor) -> dict[str, Tensor]:
+        sizes = [values.reference.numel() for values in self.values.values()]
+        parts = point.split(sizes)
+        return {
+            slot: part.view(values.reference.shape)
+            for (slot, values), part in zip(self.values.items(), parts, strict=True)
+        }
+
+
+def resolve_variables(vary: Vary, graph: Graph) -> Variables:
+    """Work out what may vary about a graph.
+
+    Parameters
+    ----------
+    vary
+        `"features"`, a `Features`, or for a `HeteroData` a dict from node type to one of these: the types that
+        it does not name keep their features.
+
+    Raises
+    ------
+    ParameterError
+        If `vary` is none of these, or names a node type without features.
+    """
+    features = read_features(graph)
+    if not isinstance(vary, Mapping):
+        vary = dict.fromkeys(features, vary)
+    unknown = sorted(set(vary) - set(features))
+    if unknown or not vary:
+        raise ParameterError("vary", f"by node types that have features ({', '.join(features)})", list(vary))
+    return Variables(graph, {slot: _features(vary[slot]).values(features[slot]) for slot in vary})
+
+
+def _features(vary: str | Features) -> Features:
+    if isinstance(vary, Features):
+        return vary
+    if vary == "features":
+        return Features()
+    raise ParameterError("vary", "'features' or a Features object", vary)
+
+
+def _shuffle(values: FeatureValues, generator: torch.Generator) -> Tensor:
+    x, mutable = values.reference, values.mutable
+    keys = torch.rand(x.shape, generator=generator).to(x.device)
+    # Mutable entries of a column change places among themselves: sort the places, and sort the random keys.
+    places = torch.where(mutable, 0.0, 2.0).argsort(dim=0, stable=True)
+    drawn = torch.where(mutable, keys, 2.0).argsort(dim=0, stable=True)
+    return torch.empty_like(x).scatter_(0, places, x.gather(0, drawn))
+
+
+def _per_item(rows: Mapping[str, Tensor], owners: Mapping[str, Tensor]) -> Tensor:
+    """Sum the entries of the rows, [n, F] per slot, over the rows of each item; [items]."""
+    owned = {slot: owner for slot, owner in owners.items() if slot in rows}
+    num_items = max((int(owner.max()) + 1 for owner in owned.values() if owner.numel()), default=0)
+    sums = torch.zeros(num_items, dtype=torch.float64)
+    for slot, owner in owned.items():
+        sums = sums.to(owner.device).index_add(0, owner, rows[slot].sum(dim=1))
+    return sums

@@ -1,0 +1,297 @@
+"""generate(): find a graph that a model's layer cannot tell from the reference."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import torch
+from torch import Tensor
+
+from graph_metamers.activations import ModelView
+from graph_metamers.activations.items import items_of
+from graph_metamers.checks import check
+from graph_metamers.errors import ModelError, ParameterError
+from graph_metamers.inputs import Init, Variables, Vary, resolve_variables
+from graph_metamers.inputs.slots import read_features
+from graph_metamers.metrics.classification import Agreement, Task, prediction_agreement
+from graph_metamers.metrics.fidelity import activation_loss, item_loss
+from graph_metamers.storage import environment, fingerprint
+from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.metamer import Metamer, final_status
+from graph_metamers.synthesis.problem import Problem
+from graph_metamers.synthesis.solvers import Search, SearchProgress, Solution, Solver, resolve_solver
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from graph_metamers.types import Forward, Graph, Json, Transform
+
+Callback = Callable[[SearchProgress], None]
+
+
+def generate(
+    model: nn.Module,
+    graph: Graph,
+    layer: str | Sequence[str],
+    *,
+    vary: Vary = "features",
+    index: Tensor | Sequence[int] | None = None,
+    transform: Transform | None = None,
+    forward: Forward | None = None,
+    solver: str | Solver = "auto",
+    init: Init = "noise",
+    budget: Budget | None = None,
+    tolerance: float = 1e-3,
+    min_distance: float = 0.1,
+    task: Task = "auto",
+    prediction_tolerance: float | None = None,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+) -> Metamer:
+    """Search for a graph whose activations at a layer are those of a reference graph.
+
+    Parameters
+    ----------
+    model
+        Any module. It is run in eval mode and comes back as it was, also after an exception or Ctrl-C.
+    graph
+        The reference: a `Data`, a `Batch` or a `HeteroData`; never changed.
+    layer
+        A name or names out of `layers(model, graph)`; several are matched together.
+    vary
+        What may vary: `"features"`, a `Features`, or for a `HeteroData` a dict from node type to these.
+    index
+        Items (nodes, or graphs of a batch) whose activations have to match, integers or a bool mask;
+        default: all.
+    transform
+        A PyTorch Geometric transform applied before the model; what varies is the raw graph.
+    forward
+        How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
+    solver
+        `"lbfgs"`, `"adam"`, an `LBFGS` or `Adam` object, or `"auto"`: L-BFGS where the loss is smooth, Adam
+        for binary features.
+    init
+        Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with another
+        node's features; `"reference"`, the reference with a nudge, which finds out whether the search can
+        come back and is no fair start for a metamer.
+    budget
+        What may be spent; default: `Budget(steps=2000)`.
+    tolerance
+        Activation loss, ||h' - h||_F^2 / ||h||_F^2, up to which activations count as matched.
+    min_distance
+        Chance-scaled input distance (0 = the reference, 1 = unrelated) below which the result counts as
+        the reference again.
+    task, prediction_tolerance
+        How predictions are compared; see `prediction_agreement`.
+    seed
+        Of the start. One seed gives one result; the same seed starts every layer at the same point.
+    callbacks
+        Called with a `SearchProgress` every few steps. `ProgressBar` is one.
+
+    Returns
+    -------
+    Metamer
+        Also when the search failed: read its `status` and `is_metamer`.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is outside its range.
+    LayerNotFoundError, BindingError, CheckError
+        If the model has no such layer, cannot be called with this graph, or is not fit (see `check`).
+
+    Notes
+    -----
+    Time is that of `budget.steps` forward and backward passes at the most. Source: arXiv 2510.17378, section 2;
+    losses are those of the unmodified model on the real graph.
+
+    Examples
+    --------
+    >>> import torch, graph_metamers as gm
+    >>> from torch_geometric.nn import GCN
+    >>> dataset = gm.load_dataset("karate")
+    >>> model = GCN(dataset.num_features, 8, num_layers=2, out_channels=4)
+    >>> metamer = gm.generate(model, dataset.graph, "act", vary=gm.Features(kind="continuous"))
+    >>> metamer.is_metamer
+    True
+    """
+    started = time.monotonic()
+    _validate(init, tolerance, min_distance, seed)
+    budget = budget or Budget()
+    names = [layer] if isinstance(layer, str) else list(layer)
+    if not names or len(set(names)) != len(names):
+        raise ParameterError("layer", "one layer or several different ones", layer)
+    view = ModelView(model, forward, transform)
+    variables = resolve_variables(vary, graph)
+    check(model, graph, names, forward=forward, transform=transform).raise_for_errors()
+    with view.borrow():
+        with torch.no_grad():
+            targets = {name: tap.value for name, tap in view.taps(graph, names).items()}
+        items, num_items = _items(targets, graph)
+        problem = Problem(view, variables, targets, _index(index, num_items))
+        _require_energy(problem)
+        chosen = resolve_solver(solver, problem)
+        start = variables.start(init, torch.Generator().manual_seed(seed))
+        search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
+        solution = chosen.solve(problem, start, search)
+        with torch.no_grad():
+            config: dict[str, Json] = {
+                "layer": list(names),
+                "vary": _describe(variables),
+                "solver": chosen.name,
+                "solver_options": repr(chosen),
+                "init": init,
+                "steps": budget.steps,
+                "seconds": budget.seconds,
+                "tolerance": tolerance,
+                "min_distance": min_distance,
+                "seed": seed,
+                "task": task,
+            }
+            return _measure(
+                problem,
+                solution,
+                start,
+                items=items,
+                config=config,
+                provenance=_provenance(model, graph, started),
+                agree=lambda ours, theirs: _agreement(ours, theirs, task, prediction_tolerance),
+            )
+
+
+def _measure(
+    problem: Problem,
+    solution: Solution,
+    start: Tensor,
+    *,
+    items: str,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Json],
+    agree: Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Agreement | None],
+) -> Metamer:
+    """Measure the real graph of a solution with the unmodified model."""
+    view, variables, reference = problem.view, problem.variables, problem.variables.reference
+    graph = variables.discrete(solution.point)
+    losses, per_item = _losses(problem, graph)
+    distance = variables.distance(graph, items)
+    status = final_status(
+        solution.status,
+        losses,
+        distance.scaled,
+        tolerance=config["tolerance"],
+        minimum=config["min_distance"],
+    )
+    return Metamer(
+        graph=graph,
+        reference=reference,
+        layer=tuple(problem.targets),
+        status=status,
+        activation_loss=losses,
+        relaxed_loss=solution.loss,
+        start_loss=_losses(problem, variables.discrete(start))[0],
+        tolerance=config["tolerance"],
+        min_distance=config["min_distance"],
+        item_loss=per_item,
+        items=items,
+        index=problem.index,
+        input_distance=distance,
+        prediction_agreement=agree(view.outputs(graph), view.outputs(reference)),
+        trace=solution.trace,
+        steps=solution.steps,
+        config=config,
+        provenance=provenance,
+    )
+
+
+def _losses(problem: Problem, graph: Graph) -> tuple[float, Tensor]:
+    """Activation loss and item losses, [items], in float64, of a real graph; means over the layers."""
+    taps = problem.view.taps(graph, list(problem.targets))
+    pairs = [
+        (problem.choose(taps[name].value.double()), problem.choose(target.double()))
+        for name, target in problem.targets.items()
+    ]
+    loss = torch.stack([activation_loss(ours, theirs) for ours, theirs in pairs]).mean()
+    return float(loss), torch.stack([item_loss(ours, theirs) for ours, theirs in pairs]).mean(dim=0)
+
+
+def _agreement(
+    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], task: Task, tolerance: float | None
+) -> Agreement | None:
+    """Agreement of the first output that can be read as predictions."""
+    for name, output in ours.items():
+        if output.ndim in (1, 2):
+            return prediction_agreement(output, theirs[name], task=task, tolerance=tolerance)
+    return None
+
+
+def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
+    rows = {name: target.shape[0] if target.ndim else 0 for name, target in targets.items()}
+    if len(set(rows.values())) != 1:
+        listed = ", ".join(f"{name}: {count}" for name, count in rows.items())
+        raise ParameterError("layer", "layers with the same number of rows, to be matched together", listed)
+    name, num_rows = next(iter(rows.items()))
+    return items_of(name, num_rows, graph), num_rows
+
+
+def _index(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
+    if index is None:
+        return None
+    chosen = torch.as_tensor(index)
+    if chosen.dtype == torch.bool and chosen.shape == (num_items,):
+        chosen = chosen.nonzero().flatten()
+    if chosen.is_floating_point() or chosen.dtype == torch.bool or chosen.ndim != 1 or not len(chosen):
+        must = f"integers, or a bool mask of shape [{num_items}]"
+        raise ParameterError("index", must, f"{chosen.dtype} of shape {list(chosen.shape)}")
+    if int(chosen.min()) < 0 or int(chosen.max()) >= num_items:
+        raise ParameterError("index", f"items from 0 to {num_items - 1}", chosen.tolist())
+    return chosen.long()
+
+
+def _require_energy(problem: Problem) -> None:
+    for name, target in problem.targets.items():
+        if not bool(problem.choose(target).any()):
+            raise ModelError(
+                f"the activations to match must not all be zero, got only zeros at layer {name!r}: every unit is "
+                "dead there, and any graph would match. Choose another layer or train the model again"
+            )
+
+
+def _tell(callbacks: Sequence[Callback], progress: SearchProgress) -> None:
+    for callback in callbacks:
+        callback(progress)
+
+
+def _validate(init: str, tolerance: float, min_distance: float, seed: int) -> None:
+    if init not in get_args(Init):
+        raise ParameterError("init", f"one of {', '.join(map(repr, get_args(Init)))}", init)
+    for name, value in (("tolerance", tolerance), ("min_distance", min_distance)):
+        if isinstance(value, bool) or not math.isfinite(value) or value < 0:
+            raise ParameterError(name, "a number >= 0", value)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ParameterError("seed", "an integer >= 0", seed)
+
+
+def _describe(variables: Variables) -> dict[str, Json]:
+    described: dict[str, Json] = {}
+    for slot, values in variables.values.items():
+        entry: dict[str, Json] = {
+            "kind": values.kind,
+            "mutable": float(values.mutable.double().mean()),
+        }
+        if values.bounds is not None:
+            entry["low"], entry["high"] = values.bounds
+        described[slot] = entry
+    return described
+
+
+def _provenance(model: nn.Module, graph: Graph, started: float) -> dict[str, Json]:
+    return {
+        "model": type(model).__name__,
+        "model_fingerprint": fingerprint(dict(model.state_dict())),
+        "reference_fingerprint": fingerprint(read_features(graph)),
+        "seconds": time.monotonic() - started,
+        **environment(),
+    }

@@ -1,0 +1,102 @@
+"""The matching problem that a solver sees: a function of a vector, with a gradient, and nothing of graphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graph_metamers.activations.functions import is_relu
+from graph_metamers.metrics.fidelity import activation_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graph_metamers.activations import ModelView
+    from graph_metamers.activations.recording import Tap
+    from graph_metamers.inputs import Variables
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A point, evaluated.
+
+    Attributes
+    ----------
+    objective
+        What the solver lowers, scalar, attached to the autograd graph; 0 exactly where `loss` is 0.
+    loss
+        The activation loss, scalar, detached.
+    """
+
+    objective: Tensor
+    loss: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Find a point whose graph has the target activations.
+
+    Attributes
+    ----------
+    view
+        The model.
+    variables
+        What may change.
+    targets
+        Layer -> activation of the reference, [items, ...].
+    index
+        Items that have to match, int64 [k]; `None` for all.
+
+    Notes
+    -----
+    Several layers count equally: the loss is the mean of their activation losses (ours).
+
+    *Dead units (ours, after the surrogate gradient of Feather et al. 2023).* Where the matched layer is
+    itself a rectifier h = max(0, z), a unit that must become positive (h* > 0) but is not (z < 0) has no
+    gradient, and a search gets stuck. The objective therefore adds 2 h* max(0, -z) for every unit, scaled like
+    the loss. The sum is convex in z and once differentiable, and zero exactly where the loss is zero; it
+    changes the way, not the goal. The loss that is reported is always the plain one.
+    """
+
+    view: ModelView
+    variables: Variables
+    targets: Mapping[str, Tensor]
+    index: Tensor | None
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the objective is a continuous function of the point."""
+        return self.variables.is_smooth
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor] | None:
+        """Smallest and largest value of each coordinate, [p] each, or `None`."""
+        return self.variables.bounds
+
+    def project(self, point: Tensor) -> Tensor:
+        """Bring a point back to where it may be, [p]."""
+        return self.variables.project(point)
+
+    def evaluate(self, point: Tensor) -> Evaluation:
+        """Run the model at a point, [p]; one forward pass."""
+        taps = self.view.taps(self.variables.relaxed(point), list(self.targets))
+        objectives, losses = [], []
+        for name, tap in taps.items():
+            target = self.choose(self.targets[name])
+            loss = activation_loss(self.choose(tap.value), target)
+            losses.append(loss.detach())
+            objectives.append(loss + self._dead_unit_term(tap, target))
+        return Evaluation(torch.stack(objectives).mean(), torch.stack(losses).mean())
+
+    def _dead_unit_term(self, tap: Tap, target: Tensor) -> Tensor | float:
+        if tap.activation_input is None or not is_relu(tap.source):
+            return 0.0
+        below = (-self.choose(tap.activation_input)).clamp(min=0)
+        return 2 * (target * below).sum() / target.square().sum()
+
+    def choose(self, activation: Tensor) -> Tensor:
+        """The rows of the items that have to match, [k, ...]."""
+        return activation if self.index is None else activation[self.index]

@@ -1,0 +1,8 @@
+"""Solvers: one file each. A solver sees a `Problem` and a `Search`, and nothing of graphs."""
+
+from graph_metamers.synthesis.solvers.adam import Adam
+from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.registry import SOLVERS, resolve_solver
+from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
+
+__all__ = ["LBFGS", "SOLVERS", "Adam", "Search", "SearchProgress", "Solution", "Solver", "resolve_solver"]

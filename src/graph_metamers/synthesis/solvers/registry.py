@@ -1,0 +1,35 @@
+"""Which solvers there are, and which one a problem gets when the user names none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.synthesis.solvers.adam import Adam
+from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+
+if TYPE_CHECKING:
+    from graph_metamers.synthesis.problem import Problem
+    from graph_metamers.synthesis.solvers.search import Solver
+
+STRAIGHT_THROUGH_LEARNING_RATE = 0.1  # logits start with a spread of 1: steps of 0.01 hardly reorder them
+
+SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS}
+
+
+def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
+    """The solver that a name stands for; `auto` is L-BFGS where the loss is smooth, else Adam.
+
+    Raises
+    ------
+    ParameterError
+        If there is no solver of that name.
+    """
+    if not isinstance(solver, str):
+        return solver
+    if solver not in ("auto", *SOLVERS):
+        raise ParameterError("solver", f"'auto', {', '.join(map(repr, SOLVERS))} or a solver object", solver)
+    if problem.is_smooth:
+        return SOLVERS["lbfgs" if solver == "auto" else solver]()
+    return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver in ("auto", "adam") else SOLVERS[solver]()

@@ -1,0 +1,135 @@
+"""What every solver shares: the record of a search, its stop rules, and what it returns."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from graph_metamers.synthesis.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from graph_metamers.synthesis.budget import Budget
+    from graph_metamers.synthesis.problem import Problem
+
+STALL_WINDOW = 300  # evaluations
+STALL_DECREASE = 0.01  # relative: an absolute plateau would call a stuck search converged
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """What a callback is told during a search.
+
+    Attributes
+    ----------
+    step, steps
+        Evaluations done and allowed.
+    loss, best_loss
+        Activation loss now and at best so far.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    best_loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a solver found.
+
+    Attributes
+    ----------
+    point
+        The best point seen, [p].
+    loss
+        Its activation loss as the search saw it.
+    status
+        Why the search stopped; `CONVERGED` here only means that the loss was met.
+    steps
+        Evaluations spent.
+    trace
+        (step, loss) pairs of the search.
+    """
+
+    point: Tensor
+    loss: float
+    status: Status
+    steps: int
+    trace: tuple[tuple[int, float], ...]
+
+
+class Solver(Protocol):
+    """Lowers a problem's objective. A solver is one file and one line in the registry."""
+
+    @property
+    def name(self) -> str:
+        """Name in the registry."""
+
+    def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
+        """Search from `start`, [p], until `search` says stop."""
+
+
+class Search:
+    """The record of one search: the best point so far, the trace, and when to stop.
+
+    Parameters
+    ----------
+    budget
+        What may be spent.
+    tolerance
+        Activation loss at which the search is done.
+    notify
+        Called with a `SearchProgress` at every record.
+    """
+
+    def __init__(
+        self, budget: Budget, tolerance: float, notify: Callable[[SearchProgress], None]
+    ) -> None:
+        self.steps = 0
+        self._budget = budget
+        self._tolerance = tolerance
+        self._notify = notify
+        self._started = time.monotonic()
+        self._best_point: Tensor | None = None
+        self._best_loss = math.inf
+        self._trace: list[tuple[int, float]] = []
+        self._milestone = (0, math.inf)  # step and loss of the last real decrease
+
+    @property
+    def steps_left(self) -> int:
+        """Evaluations that may still be spent."""
+        return self._budget.steps - self.steps
+
+    def record(self, point: Tensor, loss: float) -> Status | None:
+        """Note a point and its loss at the present step; a status says that the search has to stop."""
+        self._trace.append((self.steps, loss))
+        if loss < self._best_loss:
+            self._best_loss, self._best_point = loss, point.detach().clone()
+        if loss < self._milestone[1] * (1 - STALL_DECREASE):
+            self._milestone = (self.steps, loss)
+        self._notify(SearchProgress(self.steps, self._budget.steps, loss, self._best_loss))
+        return self._verdict(loss)
+
+    def finish(self, status: Status, last_point: Tensor) -> Solution:
+        """The solution: the best point that was recorded."""
+        point = last_point.detach().clone() if self._best_point is None else self._best_point
+        return Solution(point, self._best_loss, status, self.steps, tuple(self._trace))
+
+    def _verdict(self, loss: float) -> Status | None:
+        if not math.isfinite(loss):
+            return Status.NON_FINITE
+        if loss <= self._tolerance:
+            return Status.CONVERGED
+        if self.steps >= self._budget.steps:
+            return Status.MAX_STEPS
+        if self._budget.seconds is not None and time.monotonic() - self._started > self._budget.seconds:
+            return Status.TIME_LIMIT
+        if self.steps - self._milestone[0] >= STALL_WINDOW:
+            return Status.STALLED
+        return None
