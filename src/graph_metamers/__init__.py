@@ -11,9 +11,212 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME: dict[str, str] = {}
+_NAMES: dict[str, tuple[str, ...]] = {
+    "reading": ("Layer", "activations", "layers"),
+    "auditing": (
+        "Audit",
+        "DatasetCard",
+        "LayerAudit",
+        "advice",
+        "audit",
+        "load_audit",
+        "save_audit",
+        "verdict",
+    ),
+    "checks": ("CheckReport", "Finding", "check"),
+    "datasets": ("Dataset", "list_datasets", "load_dataset"),
+    "errors": (
+        "BindingError",
+        "CheckError",
+        "DatasetError",
+        "FileFormatError",
+        "GraphMetamersError",
+        "LayerNotFoundError",
+        "ModelError",
+        "OutputError",
+        "ParameterError",
+        "RunFailedError",
+        "UserError",
+    ),
+    "evidence": ("label_propagation",),
+    "inputs": ("Features", "InputDistance"),
+    "metrics": ("Accuracy", "Agreement"),
+    "models": (
+        "GNN",
+        "ModelConfig",
+        "build_model",
+        "list_models",
+        "load_model",
+        "load_weights",
+        "save_model",
+    ),
+    "report": ("write_report",),
+    "storage": ("load_graph", "save_graph"),
+    "synthesis": (
+        "Adam",
+        "Budget",
+        "LBFGS",
+        "Metamer",
+        "ProgressBar",
+        "SearchProgress",
+        "Status",
+        "generate",
+        "load_metamer",
+        "save_metamer",
+    ),
+    "training": ("FitResult", "Scores", "evaluate", "fit"),
+}
+"""Folder -> the public names that live in it."""
+
+_HOME = {name: f"{__name__}.{folder}" for folder, names in _NAMES.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+
+
+if TYPE_CHECKING:
+    from graph_metamers.auditing import (
+        Audit as Audit,
+    )
+    from graph_metamers.auditing import (
+        DatasetCard as DatasetCard,
+    )
+    from graph_metamers.auditing import (
+        LayerAudit as LayerAudit,
+    )
+    from graph_metamers.auditing import (
+        advice as advice,
+    )
+    from graph_metamers.auditing import (
+        audit as audit,
+    )
+    from graph_metamers.auditing import (
+        load_audit as load_audit,
+    )
+    from graph_metamers.auditing import (
+        save_audit as save_audit,
+    )
+    from graph_metamers.auditing import (
+        verdict as verdict,
+    )
+    from graph_metamers.checks import CheckReport as CheckReport
+    from graph_metamers.checks import Finding as Finding
+    from graph_metamers.checks import check as check
+    from graph_metamers.datasets import (
+        Dataset as Dataset,
+    )
+    from graph_metamers.datasets import (
+        list_datasets as list_datasets,
+    )
+    from graph_metamers.datasets import (
+        load_dataset as load_dataset,
+    )
+    from graph_metamers.errors import (
+        BindingError as BindingError,
+    )
+    from graph_metamers.errors import (
+        CheckError as CheckError,
+    )
+    from graph_metamers.errors import (
+        DatasetError as DatasetError,
+    )
+    from graph_metamers.errors import (
+        FileFormatError as FileFormatError,
+    )
+    from graph_metamers.errors import (
+        GraphMetamersError as GraphMetamersError,
+    )
+    from graph_metamers.errors import (
+        LayerNotFoundError as LayerNotFoundError,
+    )
+    from graph_metamers.errors import (
+        ModelError as ModelError,
+    )
+    from graph_metamers.errors import (
+        OutputError as OutputError,
+    )
+    from graph_metamers.errors import (
+        ParameterError as ParameterError,
+    )
+    from graph_metamers.errors import (
+        RunFailedError as RunFailedError,
+    )
+    from graph_metamers.errors import (
+        UserError as UserError,
+    )
+    from graph_metamers.evidence import label_propagation as label_propagation
+    from graph_metamers.inputs import Features as Features
+    from graph_metamers.inputs import InputDistance as InputDistance
+    from graph_metamers.metrics import Accuracy as Accuracy
+    from graph_metamers.metrics import Agreement as Agreement
+    from graph_metamers.models import (
+        GNN as GNN,
+    )
+    from graph_metamers.models import (
+        ModelConfig as ModelConfig,
+    )
+    from graph_metamers.models import (
+        build_model as build_model,
+    )
+    from graph_metamers.models import (
+        list_models as list_models,
+    )
+    from graph_metamers.models import (
+        load_model as load_model,
+    )
+    from graph_metamers.models import (
+        load_weights as load_weights,
+    )
+    from graph_metamers.models import (
+        save_model as save_model,
+    )
+    from graph_metamers.reading import Layer as Layer
+    from graph_metamers.reading import activations as activations
+    from graph_metamers.reading import layers as layers
+    from graph_metamers.report import write_report as write_report
+    from graph_metamers.storage import load_graph as load_graph
+    from graph_metamers.storage import save_graph as save_graph
+    from graph_metamers.synthesis import (
+        LBFGS as LBFGS,
+    )
+    from graph_metamers.synthesis import (
+        Adam as Adam,
+    )
+    from graph_metamers.synthesis import (
+        Budget as Budget,
+    )
+    from graph_metamers.synthesis import (
+        Metamer as Metamer,
+    )
+    from graph_metamers.synthesis import (
+        ProgressBar as ProgressBar,
+    )
+    from graph_metamers.synthesis import (
+        SearchProgress as SearchProgress,
+    )
+    from graph_metamers.synthesis import (
+        Status as Status,
+    )
+    from graph_metamers.synthesis import (
+        generate as generate,
+    )
+    from graph_metamers.synthesis import (
+        load_metamer as load_metamer,
+    )
+    from graph_metamers.synthesis import (
+        save_metamer as save_metamer,
+    )
+    from graph_metamers.training import (
+        FitResult as FitResult,
+    )
+    from graph_metamers.training import (
+        Scores as Scores,
+    )
+    from graph_metamers.training import (
+        evaluate as evaluate,
+    )
+    from graph_metamers.training import (
+        fit as fit,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graph_metamers.activations import ModelView, default_layers
 from graph_metamers.checks.findings import CheckReport, Finding
 from graph_metamers.checks.graph_checks import check_graph
 from graph_metamers.checks.model_checks import check_behaviour, check_modules
+from graph_metamers.reading import ModelView, default_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

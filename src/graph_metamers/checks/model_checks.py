@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from graph_metamers.activations import ModelView
+    from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
 
 
@@ -40,7 +40,9 @@ def check_modules(model: nn.Module) -> Iterator[Finding]:
                 f"{count} NaN or infinite entries in {name!r}",
                 "The training diverged: train again with a smaller learning rate.",
             )
-    training = [name for name, module in model.named_modules() if module.training and _acts_in_training(module)]
+    training = [
+        name for name, module in model.named_modules() if module.training and _acts_in_training(module)
+    ]
     if training:
         yield Finding(
             "train-mode",

@@ -156,7 +156,9 @@ class BinaryFeatures(FeatureValues):
 
     def __post_init__(self) -> None:
         if not bool(((self.reference == 0) | (self.reference == 1)).all()):
-            raise ParameterError("kind", "'continuous' or 'bounded' where features are not all 0 or 1", "binary")
+            raise ParameterError(
+                "kind", "'continuous' or 'bounded' where features are not all 0 or 1", "binary"
+            )
 
     def start(self, init: Init, generator: torch.Generator) -> Tensor:
         """See `FeatureValues.start`: random logits, or the signs of real rows with a little noise."""

@@ -88,6 +88,8 @@ class Features:
                 f"{mask.dtype} {list(mask.shape)}",
             )
         if not bool(mask.any()):
-            raise ParameterError("mutable", "true somewhere, or nothing may vary", "a mask without a true entry")
+            raise ParameterError(
+                "mutable", "true somewhere, or nothing may vary", "a mask without a true entry"
+            )
         mask = mask.unsqueeze(1) if mask.ndim == 1 else mask
         return mask.expand_as(reference).to(reference.device)

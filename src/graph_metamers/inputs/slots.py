@@ -37,7 +37,9 @@ def read_features(graph: Graph) -> dict[str, Tensor]:
     else:
         features = {HOMOGENEOUS: graph.x} if isinstance(graph.x, Tensor) else {}
     if not features:
-        raise ModelError("the graph must have node features 'x' to vary, got none; add graph.x [num_nodes, F]")
+        raise ModelError(
+            "the graph must have node features 'x' to vary, got none; add graph.x [num_nodes, F]"
+        )
     return features
 
 

@@ -112,7 +112,8 @@ def accuracy_of(predictions: Tensor, labels: Tensor) -> Accuracy:
     _require_same_shape("predictions", predictions, "labels", labels)
     num_items = len(labels)
     right = int((predictions == labels).sum())
-    most_frequent = int(torch.bincount(labels.unique(return_inverse=True)[1]).max())
+    _, counts = torch.unique(labels, return_counts=True)
+    most_frequent = int(counts.max())
     chance = most_frequent / num_items
     test = binomtest(right, num_items, chance, alternative="greater")
     return Accuracy(right / num_items, chance, num_items, float(test.pvalue))
@@ -223,7 +224,7 @@ def _chance_of_classes(found: Tensor, expected: Tensor) -> float:
         p, q = found.double().mean(dim=0), expected.double().mean(dim=0)
         return float((p * q + (1 - p) * (1 - q)).mean())
     # Ranks among the classes that occur: labels may be large, sparse or negative.
-    classes, ranks = torch.cat([found, expected]).unique(return_inverse=True)
+    classes, ranks = torch.unique(torch.cat([found, expected]), return_inverse=True)
     p, q = (torch.bincount(part, minlength=len(classes)).double() for part in ranks.chunk(2))
     return float((p * q).sum()) / len(found) ** 2
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import Tensor
 
-from graph_metamers.activations import ModelView
-from graph_metamers.activations.items import items_of
 from graph_metamers.checks import check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Init, Variables, Vary, resolve_variables
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.metrics.classification import Agreement, Task, prediction_agreement
 from graph_metamers.metrics.fidelity import activation_loss, item_loss
+from graph_metamers.reading import ModelView
+from graph_metamers.reading.items import items_of
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.metamer import Metamer, final_status

@@ -12,6 +12,7 @@ import torch
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from torch import Tensor
@@ -122,6 +123,12 @@ class Metamer:
         """Scaled distance of every matched item's own features, [items]; empty if they have none."""
         distance = self.input_distance.items
         return distance if self.index is None or not len(distance) else distance[self.index]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save to a folder; see `save_metamer`."""
+        from graph_metamers.synthesis.metamer_files import save_metamer  # noqa: PLC0415 (it imports this file)
+
+        save_metamer(self, path)
 
     def __repr__(self) -> str:
         name = "Metamer" if self.is_metamer else "NotAMetamer"

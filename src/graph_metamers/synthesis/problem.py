@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graph_metamers.activations.functions import is_relu
 from graph_metamers.metrics.fidelity import activation_loss
+from graph_metamers.reading.functions import is_relu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graph_metamers.activations import ModelView
-    from graph_metamers.activations.recording import Tap
     from graph_metamers.inputs import Variables
+    from graph_metamers.reading import ModelView
+    from graph_metamers.reading.recording import Tap
 
 
 @dataclass(frozen=True, eq=False)

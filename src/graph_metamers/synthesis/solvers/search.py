@@ -88,9 +88,7 @@ class Search:
         Called with a `SearchProgress` at every record.
     """
 
-    def __init__(
-        self, budget: Budget, tolerance: float, notify: Callable[[SearchProgress], None]
-    ) -> None:
+    def __init__(self, budget: Budget, tolerance: float, notify: Callable[[SearchProgress], None]) -> None:
         self.steps = 0
         self._budget = budget
         self._tolerance = tolerance

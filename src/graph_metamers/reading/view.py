@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.activations.binding import call_model
-from graph_metamers.activations.guarding import borrowed
-from graph_metamers.activations.listing import Layer, layers, unknown_layer
-from graph_metamers.activations.recording import OUTPUT, Recorder, Tap, named_tensors
+from graph_metamers.reading.binding import call_model
+from graph_metamers.reading.guarding import borrowed
+from graph_metamers.reading.listing import Layer, layers, unknown_layer
+from graph_metamers.reading.recording import OUTPUT, Recorder, Tap, named_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

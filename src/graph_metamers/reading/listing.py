@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch_geometric.nn import MessagePassing
 
-from graph_metamers.activations.binding import call_model
-from graph_metamers.activations.functions import is_activation_module
-from graph_metamers.activations.guarding import borrowed
-from graph_metamers.activations.items import GRAPHS, NODES, items_of
-from graph_metamers.activations.recording import OUTPUT, Recorder, Tap
 from graph_metamers.errors import LayerNotFoundError
+from graph_metamers.reading.binding import call_model
+from graph_metamers.reading.functions import is_activation_module
+from graph_metamers.reading.guarding import borrowed
+from graph_metamers.reading.items import GRAPHS, NODES, items_of
+from graph_metamers.reading.recording import OUTPUT, Recorder, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -136,7 +136,7 @@ def _role(tap: Tap, before_activation: Collection[int | None]) -> Role:
 def _is_default(tap: Tap, role: Role, items: str, model: nn.Module) -> bool:
     if role == "output":
         return True
-    if role != "post-activation" or items.split(":")[0] not in (NODES, GRAPHS):
+    if role != "post-activation" or items.split(":", maxsplit=1)[0] not in (NODES, GRAPHS):
         return False
     return not any(isinstance(model.get_submodule(name), MessagePassing) for name in tap.inside)
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from graph_metamers.activations.functions import ACTIVATION_FUNCTIONS, is_activation_module
+from graph_metamers.reading.functions import ACTIVATION_FUNCTIONS, is_activation_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

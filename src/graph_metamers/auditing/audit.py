@@ -1,0 +1,206 @@
+"""The result of an audit: what one trained model matches on one data set, layer by layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from graph_metamers.checks import CheckReport
+    from graph_metamers.datasets import Dataset
+    from graph_metamers.evidence.measures import LayerMeasures
+    from graph_metamers.metrics.classification import Accuracy
+    from graph_metamers.synthesis import Metamer
+    from graph_metamers.training.scoring import Scores
+    from graph_metamers.types import FeatureKind, Graph, Json
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a report says about a data set.
+
+    Attributes
+    ----------
+    name, source, notes, split
+        As in `Dataset`; `split` is its description.
+    num_nodes, num_edges, num_features, num_classes
+        Counts; an undirected edge counts twice, once each way.
+    homophily
+        Share of edges that join two nodes of one class, [0, 1].
+    feature_kind, feature_names, image_shape, class_names
+        As in `Dataset`.
+    fingerprint
+        SHA-256 of features, edges, labels and split.
+    """
+
+    name: str
+    source: str
+    notes: tuple[str, ...]
+    split: str
+    num_nodes: int
+    num_edges: int
+    num_features: int
+    num_classes: int
+    homophily: float
+    feature_kind: FeatureKind
+    feature_names: tuple[str, ...] | None
+    image_shape: tuple[int, int] | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DatasetCard:
+        """The card of a data set."""
+        return cls(
+            name=dataset.name,
+            source=dataset.source,
+            notes=dataset.notes,
+            split=dataset.split.description,
+            num_nodes=dataset.num_nodes,
+            num_edges=dataset.num_edges,
+            num_features=dataset.num_features,
+            num_classes=dataset.num_classes,
+            homophily=dataset.homophily,
+            feature_kind=dataset.feature_kind,
+            feature_names=dataset.feature_names,
+            image_shape=dataset.image_shape,
+            class_names=dataset.class_names,
+            fingerprint=dataset.fingerprint,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LayerAudit:
+    """What was found at one layer.
+
+    Attributes
+    ----------
+    name
+        The layer.
+    depth
+        Its place among the audited layers, from 1.
+    width
+        Numbers per item at this layer.
+    metamer
+        What the search found, metamer or not.
+    evidence
+        Its measures, each beside its chance level.
+    predictions
+        Class that the model predicts for every node of `metamer.graph`, int64 [n].
+    """
+
+    name: str
+    depth: int
+    width: int
+    metamer: Metamer
+    evidence: LayerMeasures
+    predictions: Tensor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit:
+    """What one trained model matches on one data set.
+
+    Attributes
+    ----------
+    model_name
+        How the model is called in tables and figures.
+    dataset
+        What a report says about the data set.
+    graph
+        The reference graph.
+    labels, predictions
+        True class and predicted class of every node of the reference, int64 [n].
+    scores
+        The model's accuracy, beside chance.
+    controls
+        Accuracy on the test nodes of what does without the model, by name.
+    checks
+        What is questionable about model and graph.
+    layers
+        One per audited layer, in the order of computation.
+    model
+        The model; `None` for a loaded audit of a model that is not of this package.
+    config
+        Settings of model, training and search.
+    provenance
+        Versions, fingerprints, seconds.
+    """
+
+    model_name: str
+    dataset: DatasetCard
+    graph: Graph
+    labels: Tensor
+    predictions: Tensor
+    scores: Scores
+    controls: Mapping[str, Accuracy]
+    checks: CheckReport
+    layers: tuple[LayerAudit, ...]
+    model: nn.Module | None
+    config: Mapping[str, Json]
+    provenance: Mapping[str, Json]
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the model is not shown to be better than always answering the most frequent class."""
+        return self.scores.test.at_chance
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per layer: status, every measure and its chance level (`<measure>_chance`).
+
+        `pandas.DataFrame(audit.rows())` is a table.
+        """
+        rows = []
+        for layer in self.layers:
+            row: dict[str, Any] = {
+                "model": self.model_name,
+                "dataset": self.dataset.name,
+                "test_accuracy": self.scores.test.accuracy,
+                "test_accuracy_chance": self.scores.test.chance,
+                "at_chance": self.at_chance,
+                "layer": layer.name,
+                "depth": layer.depth,
+                "status": layer.metamer.status.value,
+                "is_metamer": layer.metamer.is_metamer,
+                "matched_items": float(layer.metamer.matched_items.double().mean()),
+                "steps": layer.metamer.steps,
+            }
+            for measure in layer.evidence.measures:
+                row[measure.name] = measure.value
+                row[f"{measure.name}_chance"] = measure.chance
+            rows.append(row)
+        return rows
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save to a folder; see `save_audit`."""
+        from graph_metamers.auditing.audit_files import save_audit  # noqa: PLC0415 (it imports this file)
+
+        save_audit(self, path)
+
+    def __repr__(self) -> str:
+        lines = [f"  {layer.name}: {_line(layer)}" for layer in self.layers]
+        flag = " - AT CHANCE" if self.at_chance else ""
+        head = f"Audit({self.model_name} on {self.dataset.name}, test accuracy {self.scores.test}{flag}"
+        return "\n".join([head, *lines, ")"])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(layer.name)}</th><td>{escape(_line(layer))}</td></tr>"
+            for layer in self.layers
+        )
+        title = f"{self.model_name} on {self.dataset.name}, test accuracy {self.scores.test}"
+        return f"<p>{escape(title)}{' - AT CHANCE' if self.at_chance else ''}</p><table>{rows}</table>"
+
+
+def _line(layer: LayerAudit) -> str:
+    metamer = layer.metamer
+    return (
+        f"{metamer.status.value}, activation loss {metamer.activation_loss:.2e}, "
+        f"input distance {metamer.input_distance.scaled:.2f}, same prediction "
+        f"{layer.evidence['prediction_agreement'].value:.1%}"
+    )

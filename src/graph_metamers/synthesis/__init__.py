@@ -1,0 +1,22 @@
+"""Generating metamers: input + objective + solver -> Metamer."""
+
+from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.generating import generate
+from graph_metamers.synthesis.metamer import Metamer
+from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
+from graph_metamers.synthesis.progress import ProgressBar
+from graph_metamers.synthesis.solvers import LBFGS, Adam, SearchProgress
+from graph_metamers.synthesis.status import Status
+
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "Budget",
+    "Metamer",
+    "ProgressBar",
+    "SearchProgress",
+    "Status",
+    "generate",
+    "load_metamer",
+    "save_metamer",
+]
