@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
     from torch_geometric.data import Data, HeteroData
 
@@ -24,5 +25,5 @@ Forward: TypeAlias = "Callable[[nn.Module, Graph], Any]"
 Transform: TypeAlias = "Callable[[Any], Any]"
 """A PyTorch Geometric transform that is applied to the raw graph before the model sees it."""
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What JSON can hold."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from graph_metamers.auditing.audit import Audit, DatasetCard, LayerAudit
+from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
 from graph_metamers.checks import CheckReport, Finding
 from graph_metamers.errors import FileFormatError
 from graph_metamers.evidence.measures import LayerMeasures, Measure
@@ -29,6 +28,8 @@ from graph_metamers.synthesis.metamer_files import read_metamer, write_metamer
 from graph_metamers.training import Scores
 
 if TYPE_CHECKING:
+    import os
+
     from torch import Tensor
 
 MARKER = "audit.json"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from graph_metamers.auditing.audit import Audit, DatasetCard, LayerAudit
+from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
 from graph_metamers.checks import check
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
@@ -80,7 +80,7 @@ def audit(
     """
     started = time.monotonic()
     fit = model if isinstance(model, FitResult) else None
-    module = cast("nn.Module", model.model if isinstance(model, FitResult) else model)
+    module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
         raise ParameterError(
             "dataset", "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"

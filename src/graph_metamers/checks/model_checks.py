@@ -26,8 +26,8 @@ def check_modules(model: nn.Module) -> Iterator[Finding]:
                 "cached-convolution",
                 "error",
                 "a convolution must compute its normalisation for every graph it is given",
-                f"{type(module).__name__}(cached=True) at {name!r}, which would return the first graph's result "
-                "for any other and so fake a perfect metamer",
+                f"{type(module).__name__}(cached=True) at {name!r}, which would return the first graph's "
+                "result for any other and so fake a perfect metamer",
                 "Build it with cached=False; weights are not affected.",
             )
     for name, weight in [*model.named_parameters(), *model.named_buffers()]:
@@ -49,7 +49,8 @@ def check_modules(model: nn.Module) -> Iterator[Finding]:
             "warning",
             "a model is read in eval mode",
             f"train mode, with {', '.join(map(repr, training))}, which behave differently there",
-            "Metamers are generated in eval mode and the mode is restored; call model.eval() to see the same.",
+            "Metamers are generated in eval mode and the mode is restored; call model.eval() to see "
+            "the same.",
         )
 
 

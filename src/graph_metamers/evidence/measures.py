@@ -8,7 +8,6 @@ unrelated to the reference and have its distribution exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,8 @@ from graph_metamers.metrics.fidelity import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graph_metamers.inputs import Variables
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
@@ -150,7 +151,8 @@ _DEFINITIONS: tuple[tuple[str, str, Callable[[_Pair], float], str], ...] = (
         "cosine",
         "Feature cosine",
         lambda pair: _mean(cosine(pair.features, pair.reference_features)),
-        "Cosine between a node's features before and after, mean over nodes; high by chance for positive features.",
+        "Cosine between a node's features before and after, mean over nodes; positive features have a "
+        "high one by chance.",
     ),
     (
         "centred_cosine",

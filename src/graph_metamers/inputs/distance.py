@@ -15,8 +15,8 @@ class InputDistance:
     Attributes
     ----------
     scaled
-        ||X' - X||_F over its chance level, over all slots and mutable entries; 0 = the reference, 1 = unrelated
-        features of the same distribution (ours; method: chance scaling).
+        ||X' - X||_F over its chance level, over all slots and mutable entries; 0 = the reference,
+        1 = unrelated features of the same distribution (ours).
     raw
         ||X' - X||_F, in units of the features.
     chance

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.types import FeatureKind
+
+if TYPE_CHECKING:
+    from graph_metamers.types import FeatureKind
 
 Init = Literal["noise", "permuted", "reference"]
 Ones = Literal["total", "per_node"]

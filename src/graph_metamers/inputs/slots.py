@@ -81,5 +81,6 @@ def rows_of_items(items: str, graph: Graph) -> dict[str, Tensor]:
 def _graph_of_row(graph: Graph, slot: str, x: Tensor) -> Tensor:
     store = graph[slot] if isinstance(graph, HeteroData) else graph
     if "batch" in store:
-        return store.batch
+        owner: Tensor = store.batch
+        return owner
     return torch.zeros(x.shape[0], dtype=torch.long, device=x.device)

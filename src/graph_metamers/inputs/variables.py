@@ -46,7 +46,7 @@ class Variables:
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor] | None:
-        """Smallest and largest value of each coordinate of a point, [p] each; `None` where nothing is bounded."""
+        """Smallest and largest value of each coordinate, [p] each; `None` where nothing is bounded."""
         limits = [values.bounds for values in self.values.values()]
         if all(limit is None for limit in limits):
             return None
@@ -109,7 +109,7 @@ class Variables:
 
     def _split(self, point: Tensor) -> dict[str, Tensor]:
         sizes = [values.reference.numel() for values in self.values.values()]
-        parts = point.split(sizes)
+        parts = torch.split(point, sizes)
         return {
             slot: part.view(values.reference.shape)
             for (slot, values), part in zip(self.values.items(), parts, strict=True)
@@ -122,8 +122,8 @@ def resolve_variables(vary: Vary, graph: Graph) -> Variables:
     Parameters
     ----------
     vary
-        `"features"`, a `Features`, or for a `HeteroData` a dict from node type to one of these: the types that
-        it does not name keep their features.
+        `"features"`, a `Features`, or for a `HeteroData` a dict from node type to one of these: the types
+        that it does not name keep their features.
 
     Raises
     ------

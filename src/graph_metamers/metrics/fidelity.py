@@ -79,9 +79,9 @@ def cosine(changed: Tensor, reference: Tensor) -> Tensor:
 
 
 def centred_cosine(changed: Tensor, reference: Tensor) -> Tensor:
-    """Cosine after the reference's mean row is taken off both, [rows], in [-1, 1], float64; nan for zero rows.
+    """Cosine after the reference's mean row is taken off both, [rows], in [-1, 1], float64.
 
-    Unrelated features have about 0 whatever their sign.
+    Unrelated features have about 0 whatever their sign; nan for zero rows.
     """
     changed, reference = _rows(changed), _rows(reference)
     mean = reference.mean(dim=0)
@@ -100,7 +100,8 @@ def _rows(values: Tensor) -> Tensor:
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    return ((a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))).clamp(-1, 1)
+    angle: Tensor = (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
+    return angle.clamp(-1, 1)
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:

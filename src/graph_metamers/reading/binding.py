@@ -107,7 +107,8 @@ def _attributes(graph: Graph) -> Mapping[str, Any]:
         return {name: graph.collect(name, allow_empty=True) for name in names} | {
             name: graph[name] for name in graph._global_store
         }
-    return graph.to_dict()
+    attributes: dict[str, Any] = graph.to_dict()
+    return attributes
 
 
 def _lookup(name: str, available: Mapping[str, Any]) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's own name)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FUNCTION_NAMES = (
     "celu",

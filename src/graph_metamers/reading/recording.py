@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 OUTPUT = "output"
+_FUNCTION_NAMES: dict[object, str] = {**ACTIVATION_FUNCTIONS}
 _TYPE_SEPARATOR = "__"  # between a layer and a node type in the names that to_hetero gives
 
 
@@ -135,7 +136,7 @@ class Recorder:
         else:
             self._inputs.append((first.clone(), id(first)))  # a copy: an in-place activation overwrites it
 
-    def _leave_module(self, name: str, module: nn.Module, args: tuple[Any, ...], result: Any) -> None:
+    def _leave_module(self, name: str, module: nn.Module, _args: tuple[Any, ...], result: Any) -> None:
         self._running.pop()
         activation_input, input_identity = self._inputs.pop()
         name = name or self._output_name
@@ -156,7 +157,7 @@ class Recorder:
     def _interpret(self, module: fx.GraphModule, name: str) -> None:
         """Let a traced module run node by node; its own forward would hide the nodes."""
         original = module.forward
-        interpreter = _Interpreter(module, self._run_fx_node(module, name))
+        interpreter = _Interpreter(module, self._run_fx_node(name))
 
         @functools.wraps(original)
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -167,7 +168,7 @@ class Recorder:
         module.__dict__["forward"] = forward  # on the instance: deleting it brings the class's back
         self._cleanup.callback(module.__dict__.pop, "forward", None)
 
-    def _run_fx_node(self, module: fx.GraphModule, name: str) -> Callable[[fx.Node, Callable[[], Any]], Any]:
+    def _run_fx_node(self, name: str) -> Callable[[fx.Node, Callable[[], Any]], Any]:
         def run(node: fx.Node, compute: Callable[[], Any]) -> Any:
             if node.op not in ("call_function", "call_method") or _TYPE_SEPARATOR not in node.name:
                 return compute()
@@ -178,7 +179,7 @@ class Recorder:
                 self._in_fx_function = False
             if node.op == "call_function":
                 tap = f"{name}.{_fx_name(node)}".lstrip(".")
-                self._note(tap, ACTIVATION_FUNCTIONS.get(node.target, "fx"), 1, result, None, None)
+                self._note(tap, _FUNCTION_NAMES.get(node.target, "fx"), 1, result, None, None)
             return result
 
         return run

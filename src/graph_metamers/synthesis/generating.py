@@ -74,9 +74,9 @@ def generate(
         `"lbfgs"`, `"adam"`, an `LBFGS` or `Adam` object, or `"auto"`: L-BFGS where the loss is smooth, Adam
         for binary features.
     init
-        Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with another
-        node's features; `"reference"`, the reference with a nudge, which finds out whether the search can
-        come back and is no fair start for a metamer.
+        Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with
+        another node's features; `"reference"`, the reference with a nudge, which finds out whether the
+        search can come back and is no fair start for a metamer.
     budget
         What may be spent; default: `Budget(steps=2000)`.
     tolerance
@@ -105,8 +105,8 @@ def generate(
 
     Notes
     -----
-    Time is that of `budget.steps` forward and backward passes at the most. Source: arXiv 2510.17378, section 2;
-    losses are those of the unmodified model on the real graph.
+    Time is that of `budget.steps` forward and backward passes at the most. Source: arXiv 2510.17378,
+    section 2; losses are those of the unmodified model on the real graph.
 
     Examples
     --------
@@ -254,8 +254,8 @@ def _require_energy(problem: Problem) -> None:
     for name, target in problem.targets.items():
         if not bool(problem.choose(target).any()):
             raise ModelError(
-                f"the activations to match must not all be zero, got only zeros at layer {name!r}: every unit is "
-                "dead there, and any graph would match. Choose another layer or train the model again"
+                f"the activations to match must not all be zero, got only zeros at layer {name!r}: every "
+                "unit is dead there, and any graph would match. Choose another layer or train the model again"
             )
 
 

@@ -43,7 +43,8 @@ class Metamer:
         ||h' - h||_F^2 / ||h||_F^2 of the unmodified model on `graph`, over the matched items, in float64; the
         mean over the layers if there are several.
     relaxed_loss
-        The same as the search saw it; differs from `activation_loss` when making the graph real cost something.
+        The same as the search saw it; differs from `activation_loss` when making the graph real cost
+        something.
     start_loss
         The activation loss of the real graph at which the search started.
     tolerance, min_distance
@@ -107,8 +108,9 @@ class Metamer:
     def item_status(self) -> tuple[Status, ...]:
         """Status of every item, [items].
 
-        CONVERGED: matched and different; RECOVERED_REFERENCE: matched, but the item's own features are within
-        `min_distance` of the reference's; otherwise how the search as a whole ended, MAX_STEPS if it converged.
+        CONVERGED: matched and different; RECOVERED_REFERENCE: matched, but the item's own features are
+        within `min_distance` of the reference's; otherwise how the search as a whole ended, MAX_STEPS if
+        it converged.
         """
         failed = Status.MAX_STEPS if self.status in _LOSS_MET else self.status
         distance = self.item_distance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,8 @@ from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
+    import os
+
     from torch import Tensor
 
     from graph_metamers.types import Graph

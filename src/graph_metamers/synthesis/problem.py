@@ -56,8 +56,8 @@ class Problem:
 
     *Dead units (ours, after the surrogate gradient of Feather et al. 2023).* Where the matched layer is
     itself a rectifier h = max(0, z), a unit that must become positive (h* > 0) but is not (z < 0) has no
-    gradient, and a search gets stuck. The objective therefore adds 2 h* max(0, -z) for every unit, scaled like
-    the loss. The sum is convex in z and once differentiable, and zero exactly where the loss is zero; it
+    gradient, and a search gets stuck. The objective therefore adds 2 h* max(0, -z) for every unit, scaled
+    like the loss. The sum is convex in z and once differentiable, and zero exactly where the loss is zero; it
     changes the way, not the goal. The loss that is reported is always the plain one.
     """
 

@@ -23,7 +23,7 @@ class Status(Enum):
 
 
 _MESSAGES = {
-    Status.CONVERGED: "A metamer was found: the activations match within the tolerance and the input differs.",
+    Status.CONVERGED: "A metamer was found: activations match within the tolerance, and the input differs.",
     Status.MAX_STEPS: "No metamer was found within the budget of steps.",
     Status.TIME_LIMIT: "No metamer was found before the time limit ended the search.",
     Status.STALLED: "No metamer was found: the search stopped getting better before its budget ended.",

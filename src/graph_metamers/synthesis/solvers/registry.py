@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from graph_metamers.errors import ParameterError
@@ -10,6 +9,8 @@ from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Solver
 

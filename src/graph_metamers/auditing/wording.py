@@ -18,7 +18,7 @@ from graph_metamers.synthesis import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graph_metamers.auditing.audit import Audit, LayerAudit
+    from graph_metamers.auditing.results import Audit, LayerAudit
 
 MAX_ADVICE = 5
 CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doing as well as the model
@@ -38,8 +38,8 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.metamer.is_metamer]
     if matched:
         sentences.append(
-            "Matched means that the model computes the same; whether the changed features still mean the same "
-            "is not measured here."
+            "Matched means that the model computes the same; whether the changed features still mean the "
+            "same is not measured here."
         )
     return tuple(sentences)
 
@@ -101,8 +101,8 @@ def _advise_control(audit: Audit) -> str | None:
         if accuracy.accuracy >= audit.scores.test.accuracy - CLOSE_CONTROL:
             return (
                 f"{name.capitalize()}, which sees no features, is {accuracy.accuracy:.1%} right on "
-                f"{audit.dataset.name}: the edges alone nearly give the classes away, so test the model on nodes "
-                "whose neighbours mislead before trusting that it reads features."
+                f"{audit.dataset.name}: the edges alone nearly give the classes away, so test the model on "
+                "nodes whose neighbours mislead before trusting that it reads features."
             )
     return None
 
@@ -114,8 +114,8 @@ def _advise_budget(audit: Audit) -> str | None:
     if not failed:
         return None
     return (
-        f"For {audit.model_name} at {', '.join(failed)}, search longer (--steps) or from other starts (--seed) "
-        "before concluding anything from the search that found no metamer."
+        f"For {audit.model_name} at {', '.join(failed)}, search longer (--steps) or from other starts "
+        "(--seed) before concluding anything from the search that found no metamer."
     )
 
 
