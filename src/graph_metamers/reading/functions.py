@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the field's own name)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _FUNCTION_NAMES = (
     "celu",
@@ -34,9 +29,9 @@ _FUNCTION_NAMES = (
 )
 
 
-def _functions() -> dict[Callable[..., Any], str]:
+def _functions() -> dict[object, str]:
     """Every spelling of every activation function: `F.relu`, `torch.relu`, `Tensor.relu`, `Tensor.relu_`."""
-    spellings: dict[Callable[..., Any], str] = {}
+    spellings: dict[object, str] = {}
     for name in _FUNCTION_NAMES:
         for place in (F, torch, torch.Tensor):
             for spelling in (name, f"{name}_"):
@@ -45,7 +40,7 @@ def _functions() -> dict[Callable[..., Any], str]:
     return spellings
 
 
-ACTIVATION_FUNCTIONS: dict[Callable[..., Any], str] = _functions()
+ACTIVATION_FUNCTIONS: dict[object, str] = _functions()
 """Callable -> the name under which its calls are listed."""
 
 _NOT_POINTWISE = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.LogSoftmax, nn.Softmin)

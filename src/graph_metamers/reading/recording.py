@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 OUTPUT = "output"
-_FUNCTION_NAMES: dict[object, str] = {**ACTIVATION_FUNCTIONS}
 _TYPE_SEPARATOR = "__"  # between a layer and a node type in the names that to_hetero gives
 
 
@@ -179,7 +178,7 @@ class Recorder:
                 self._in_fx_function = False
             if node.op == "call_function":
                 tap = f"{name}.{_fx_name(node)}".lstrip(".")
-                self._note(tap, _FUNCTION_NAMES.get(node.target, "fx"), 1, result, None, None)
+                self._note(tap, ACTIVATION_FUNCTIONS.get(node.target, "fx"), 1, result, None, None)
             return result
 
         return run
