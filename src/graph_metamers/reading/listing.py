@@ -89,7 +89,7 @@ def layers(
         If the model's forward needs something that the graph does not have.
     """
     with borrowed(model), torch.no_grad(), Recorder(model) as recorder:
-        call_model(model, graph, forward=forward, transform=transform)
+        recorder.note_output(call_model(model, graph, forward=forward, transform=transform))
     taps = list(recorder.taps.values())
     before_activation = {tap.input_identity for tap in taps}
     output_tensors = {tap.identity for tap in taps if tap.name.split("/")[0] == OUTPUT}

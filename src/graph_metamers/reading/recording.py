@@ -97,7 +97,7 @@ class Recorder:
         try:
             functions = self._wanted is None or any("()" in name for name in self._wanted)
             for module, name in self._names.items():
-                if functions or self._is_wanted(name or self._output_name):
+                if name and (functions or self._is_wanted(name)):
                     self._listen(module, name)
                 if isinstance(module, fx.GraphModule):
                     self._interpret(module, name)
@@ -116,6 +116,10 @@ class Recorder:
     ) -> None:
         self._cleanup.close()
         self._keep_alive.clear()
+
+    def note_output(self, result: Any) -> None:
+        """Note what the model, or the function that calls it, returned."""
+        self._note(self._output_name, self._model, 1, result, None, None)
 
     def _is_wanted(self, module_name: str) -> bool:
         wanted = self._wanted or ()
@@ -138,7 +142,6 @@ class Recorder:
     def _leave_module(self, name: str, module: nn.Module, _args: tuple[Any, ...], result: Any) -> None:
         self._running.pop()
         activation_input, input_identity = self._inputs.pop()
-        name = name or self._output_name
         self._calls[name] += 1
         self._note(name, module, self._calls[name], result, activation_input, input_identity)
 

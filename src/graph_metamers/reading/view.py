@@ -54,7 +54,7 @@ class ModelView:
             If a name is no layer of the model.
         """
         with Recorder(self.model, names) as recorder:
-            self.call(graph)
+            recorder.note_output(self.call(graph))
         for name in names:
             if name not in recorder.taps:
                 raise unknown_layer(name, [layer.name for layer in self.layers(graph)])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Solver
 
-STRAIGHT_THROUGH_LEARNING_RATE = 0.1  # logits start with a spread of 1: steps of 0.01 hardly reorder them
+STRAIGHT_THROUGH_LEARNING_RATE = 0.3  # logits start with a spread of 1: steps of 0.01 hardly reorder them
 
 SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS}
 

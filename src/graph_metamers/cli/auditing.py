@@ -1,0 +1,82 @@
+"""`audit`: search for a metamer of every layer of one model, and measure it beside chance."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads it)
+from typing import Annotated, Any, cast
+
+import typer
+
+import graph_metamers as gm
+from graph_metamers.cli.destinations import AUDIT_MARKER, require_folder
+from graph_metamers.cli.options import (  # noqa: TC001 (typer reads them)
+    DataOptions,
+    ModelOptions,
+    PrintOptions,
+    SearchOptions,
+    Seed,
+    TrainingOptions,
+)
+from graph_metamers.cli.preparing import budget_of, load_data, prepare_model, require_layers, train_model
+from graph_metamers.cli.printing import print_json
+from graph_metamers.cli.progress import show_search
+from graph_metamers.cli.summaries import audit_as_json, print_audits
+
+
+def audit(
+    data: DataOptions,
+    model: ModelOptions,
+    training: TrainingOptions,
+    search: SearchOptions,
+    printing: PrintOptions,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer to audit; may be repeated. Default: each after its activation function."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="How tables and the report call the model.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the audit and its report.html.", show_default=False),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Audit every layer of one model on one graph."""
+    require_folder(output, AUDIT_MARKER)
+    budget = budget_of(search)
+    dataset = load_data(data, seed=seed)
+    prepared = prepare_model(model, dataset, seed=seed)
+    require_layers(prepared, dataset, layer)
+    fit = train_model(prepared, dataset, training, seed=seed, quiet=printing.quiet)
+    with show_search(prepared.label, quiet=printing.quiet) as (callbacks, on_layer):
+        audited = gm.audit(
+            fit or prepared.model,
+            dataset,
+            layers=layer or None,
+            solver=search.solver,
+            init=cast("Any", search.init),
+            budget=budget,
+            tolerance=search.tolerance,
+            min_distance=search.min_distance,
+            name=name,
+            seed=seed,
+            callbacks=callbacks,
+            on_layer=on_layer,
+        )
+    files = {} if output is None else _save(audited, output)
+    if printing.json:
+        print_json(audit_as_json(audited, files))
+        return
+    print_audits([audited])
+    typer.echo(f"computing time: {audited.provenance['seconds']:.1f} s")
+    if files:
+        typer.echo(str(files["report"]))
+
+
+def _save(audited: gm.Audit, output: Path) -> dict[str, Path]:
+    # The audit first and whole: an hour of search is not lost if the report cannot be drawn.
+    audited.save(output)
+    report = output / "report.html"
+    gm.write_report([audited], report)
+    return {"audit": output, "report": report}

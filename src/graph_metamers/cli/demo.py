@@ -1,0 +1,67 @@
+"""`demo`: three models on handwritten digits, audited, and a report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import graph_metamers as gm
+from graph_metamers.cli.destinations import DEMO_MARKER, require_folder
+from graph_metamers.cli.options import (
+    PrintOptions,
+    Seed,
+    TrainingOptions,
+)
+from graph_metamers.cli.preparing import Prepared, train_model
+from graph_metamers.cli.printing import print_json
+from graph_metamers.cli.progress import show_search
+from graph_metamers.cli.summaries import audit_as_json, print_audits
+
+_MODELS = ("gcn", "graphsage", "gin")
+_HIDDEN_CHANNELS = 16  # with 64, every pixel can be seen and there is little to find
+
+
+def demo(
+    printing: PrintOptions,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audits and report.")] = Path(
+        "graph-metamers-demo"
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Train GCN, GraphSAGE and GIN on handwritten digits, audit each, and write a report."""
+    started = time.monotonic()
+    require_folder(output, DEMO_MARKER)
+    dataset = gm.load_dataset("digits", seed=seed)
+    audits = {name: _audit(name, dataset, seed=seed, quiet=printing.quiet) for name in _MODELS}
+    _save(audits, output)
+    seconds = time.monotonic() - started
+    report = output / "report.html"
+    if printing.json:
+        listed = [audit_as_json(audit, {"audit": output / name}) for name, audit in audits.items()]
+        print_json({"audits": listed, "seconds": seconds, "files": {"folder": output, "report": report}})
+        return
+    print_audits(list(audits.values()))
+    typer.echo(f"computing time: {seconds:.1f} s")
+    typer.echo(str(report))
+
+
+def _audit(name: str, dataset: gm.Dataset, *, seed: int, quiet: bool) -> gm.Audit:
+    model = gm.build_model(name, dataset, hidden_channels=_HIDDEN_CHANNELS, seed=seed)
+    prepared = Prepared(model, name, is_loaded=False)
+    fit = train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet)
+    with show_search(name, quiet=quiet) as (callbacks, on_layer):
+        return gm.audit(fit or model, dataset, seed=seed, callbacks=callbacks, on_layer=on_layer)
+
+
+def _save(audits: dict[str, gm.Audit], output: Path) -> None:
+    """Write the folder whole: an audit each, the report, and the file by which the next demo knows it."""
+    from graph_metamers.storage import atomic_directory, write_json  # noqa: PLC0415 (imports torch)
+
+    with atomic_directory(output, marker=DEMO_MARKER) as folder:
+        for name, audit in audits.items():
+            audit.save(folder / name)
+        gm.write_report(list(audits.values()), folder / "report.html")
+        write_json({"schema_version": 1, "audits": list(audits)}, folder / DEMO_MARKER)

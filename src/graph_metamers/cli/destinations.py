@@ -1,0 +1,60 @@
+"""Can the results be written? Asked before a long run, not after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graph_metamers.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AUDIT_MARKER = "audit.json"
+METAMER_MARKER = "metamer.json"
+DEMO_MARKER = "demo.json"
+
+
+def require_file(path: Path | None) -> None:
+    """Check that a file can be written at `path`; `None` asks for none.
+
+    Raises
+    ------
+    OutputError
+        If it cannot, or a folder has that name.
+    """
+    from graph_metamers.storage import ensure_writable  # noqa: PLC0415 (imports torch)
+
+    if path is None:
+        return
+    if path.is_dir():
+        raise OutputError(f"cannot write the file {path}: a folder has that name. Choose another name")
+    ensure_writable(path)
+
+
+def require_folder(path: Path | None, marker: str) -> None:
+    """Check that a folder can be written at `path`; `None` asks for none.
+
+    Parameters
+    ----------
+    path
+        Where to. What is there is replaced only if it is ours.
+    marker
+        The file by which a folder of ours is known.
+
+    Raises
+    ------
+    OutputError
+        If it cannot, a file has that name, or a folder that is not ours.
+    """
+    from graph_metamers.storage import ensure_writable  # noqa: PLC0415 (imports torch)
+
+    if path is None:
+        return
+    ensure_writable(path)
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"cannot write the folder {path}: a file has that name. Choose another name")
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
+        raise OutputError(
+            f"cannot replace the folder {path}: it is not empty and has no file {marker!r}, so it was not "
+            "written by this command. Choose another folder, or empty this one"
+        )

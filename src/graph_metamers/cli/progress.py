@@ -1,0 +1,54 @@
+"""Progress on stderr, for people at a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import graph_metamers as gm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from graph_metamers.training.results import TrainingStep
+
+
+@contextmanager
+def show_training(label: str, epochs: int, *, quiet: bool) -> Iterator[list[Callable[[TrainingStep], None]]]:
+    """Yield callbacks for `fit`: a bar, or none where nobody would see it."""
+    if quiet or not sys.stderr.isatty():
+        yield []
+        return
+    from rich.console import Console  # noqa: PLC0415 (not needed without a terminal)
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("epoch {task.completed:.0f} of at most {task.total:.0f}, {task.fields[right]:.1%} right"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"training {label}", total=epochs, right=0.0)
+
+        def show(step: TrainingStep) -> None:
+            bar.update(task, completed=step.epoch, right=step.validation_accuracy)
+
+        yield [show]
+
+
+@contextmanager
+def show_search(
+    label: str, *, quiet: bool
+) -> Iterator[tuple[list[gm.ProgressBar], Callable[[str, int, int], None]]]:
+    """Yield callbacks for `generate` and `audit`, and the `on_layer` that labels their bar."""
+    if quiet or not sys.stderr.isatty():
+        yield [], lambda *_: None
+        return
+    with gm.ProgressBar(label) as bar:
+
+        def on_layer(layer: str, number: int, total: int) -> None:
+            bar.label = f"{label}, {layer} ({number} of {total})"
+
+        yield [bar], on_layer

@@ -1,0 +1,131 @@
+"""Numbers as people read them: few digits, units, and words for what is no number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_HUGE = 1e4
+_SMALL = 1e-2
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a fixed count of decimals; powers of ten where that would hide or flood it.
+
+    Examples
+    --------
+    >>> number(0.6474), number(0.00081), number(float("nan"))
+    ('0.65', '8.1 × 10⁻⁴', 'not defined')
+    """
+    odd = _not_finite(value)
+    if odd is not None:
+        return odd
+    if value != 0 and (abs(value) < _SMALL or abs(value) >= _HUGE):
+        return power_of_ten(value)
+    return _minus(f"{value:.{digits}f}")
+
+
+def power_of_ten(value: float) -> str:
+    """A number as a x 10^b with two digits."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{_minus(mantissa)} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent; never rounded up to 100% or down to 0%.
+
+    Examples
+    --------
+    >>> percent(0.9983), percent(1.0), percent(0.99999), percent(0.00001)
+    ('99.8%', '100%', '> 99.9%', '< 0.1%')
+    """
+    odd = _not_finite(share)
+    if odd is not None:
+        return odd
+    if share in (0, 1):
+        return f"{share:.0%}"
+    smallest = 10 ** -(digits + 2)
+    if 0 < share < smallest:
+        return f"< {smallest:.{digits}%}"
+    if 1 - smallest / 2 < share < 1:
+        return f"> {1 - smallest:.{digits}%}"
+    return _minus(f"{share:.{digits}%}")
+
+
+def alike(loss: float) -> float:
+    """How much of the activations is reproduced: 1 - loss, at least 0."""
+    return max(0.0, 1.0 - loss) if not math.isnan(loss) else math.nan
+
+
+def alike_percent(loss: float) -> str:
+    """`alike` in percent, with as many digits as the loss needs to show.
+
+    Examples
+    --------
+    >>> alike_percent(9.4e-4), alike_percent(0.124), alike_percent(1.2)
+    ('99.91%', '87.6%', '0%')
+    """
+    if loss >= 1 or not math.isfinite(loss):
+        return percent(alike(loss))
+    digits = 1 if loss <= 0 else min(6, max(1, -math.floor(math.log10(loss)) - 2))
+    return percent(alike(loss), digits)
+
+
+def decibel(value: float) -> str:
+    """A signal-to-noise ratio with its unit."""
+    odd = _not_finite(value)
+    return odd if odd is not None else _minus(f"{value:.1f} dB")
+
+
+def seconds(value: float) -> str:
+    """A duration.
+
+    Examples
+    --------
+    >>> seconds(0.0732), seconds(75.2)
+    ('0.07 s', '75 s')
+    """
+    odd = _not_finite(value)
+    if odd is not None:
+        return odd
+    return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 60 else f"{value:.0f} s"
+
+
+def count(value: int) -> str:
+    """A count with thin spaces between groups of three digits."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def plural(number_of: int, noun: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "node"), plural(3, "node")
+    ('1 node', '3 nodes')
+    """
+    return f"{count(number_of)} {noun}{'' if number_of == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a row.
+
+    Examples
+    --------
+    >>> listed(["GCN", "GraphSAGE", "GIN"])
+    'GCN, GraphSAGE and GIN'
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def _not_finite(value: float) -> str | None:
+    if math.isnan(value):
+        return "not defined"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinity"
+    return None
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

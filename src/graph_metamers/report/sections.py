@@ -1,0 +1,116 @@
+"""Which sections the page has, when each is expected, and the data of each.
+
+Numbers are those of the design and the same in every report; a section without data is left out, so
+numbers may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from graph_metamers.auditing import advice
+from graph_metamers.report.labels import by_dataset, model_labels
+from graph_metamers.report.layers import evidence_section, layers_section
+from graph_metamers.report.making import making_section
+from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
+from graph_metamers.report.summary import summary
+from graph_metamers.report.words import WordChanges, word_changes
+
+if TYPE_CHECKING:
+    from graph_metamers.auditing import Audit
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page, ready for its template.
+
+    Attributes
+    ----------
+    id
+        Where links point; also the name of its template.
+    number
+        Its number in every report.
+    heading
+        Without the number.
+    short
+        The same for the navigation.
+    data
+        What its template shows.
+    """
+
+    id: str
+    number: int
+    heading: str
+    short: str
+    data: object
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Section 2: each of the audited data sets in the form that suits its features."""
+
+    grids: tuple[PictureGrid, ...]
+    words: tuple[WordChanges, ...]
+    maps: tuple[HeatMaps, ...]
+
+
+def _has_layers(audits: Sequence[Audit]) -> bool:
+    return any(audit.layers for audit in audits)
+
+
+EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
+    {
+        "verdict": lambda audits: bool(audits),
+        "pictures": _has_layers,
+        "layers": _has_layers,
+        "metamer": _has_layers,
+        "advice": lambda audits: bool(advice(audits)),
+        "making": lambda audits: bool(audits),
+    }
+)
+"""Section id -> whether a report about these audits must have it."""
+
+
+def expected_sections(audits: Sequence[Audit]) -> tuple[str, ...]:
+    """Ids of the sections that a report about these audits must have, in their order on the page."""
+    return tuple(name for name, is_expected in EXPECTED.items() if is_expected(audits))
+
+
+def build_sections(audits: Sequence[Audit]) -> tuple[Section, ...]:
+    """The sections that have data."""
+    return tuple(
+        Section(name, number, heading, short, data)
+        for name, number, heading, short, build in _DEFINITIONS
+        if (data := build(audits)) is not None
+    )
+
+
+def _pictures(audits: Sequence[Audit]) -> Pictures | None:
+    groups = by_dataset(audits)
+    pictures = Pictures(
+        tuple(grid for card, group in groups if (grid := picture_grid(card, group)) is not None),
+        tuple(
+            changes
+            for label, audit in zip(model_labels(audits), audits, strict=True)
+            if (changes := word_changes(label, audit)) is not None
+        ),
+        tuple(maps for card, group in groups if (maps := heat_maps(card, group)) is not None),
+    )
+    return pictures if pictures.grids or pictures.words or pictures.maps else None
+
+
+def _advice(audits: Sequence[Audit]) -> tuple[str, ...] | None:
+    return advice(audits) or None
+
+
+_DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object | None]], ...] = (
+    ("verdict", 1, "What was matched", "Verdict", summary),
+    ("pictures", 2, "What it looks like", "Pictures", _pictures),
+    ("layers", 3, "Layer by layer", "Layers", layers_section),
+    ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
+    ("advice", 9, "What to do now", "What to do", _advice),
+    ("making", 10, "How it was made", "How made", making_section),
+)

@@ -1,0 +1,189 @@
+"""Section 1: what was matched, in sentences and in three numbers a model, each beside its chance level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graph_metamers.auditing import verdict
+from graph_metamers.report.labels import by_dataset, headline_layer, model_labels, title
+from graph_metamers.report.numbers import alike, alike_percent, count, number, percent
+
+if TYPE_CHECKING:
+    from graph_metamers.auditing import Audit, LayerAudit
+    from graph_metamers.metrics import Accuracy
+    from graph_metamers.report.labels import ModelLabel
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One big number.
+
+    Attributes
+    ----------
+    question
+        What it answers.
+    value, chance
+        As shown.
+    fill, tick
+        The same as shares of the gauge below it, 0 to 1; `None` where there is no number.
+    low, high
+        What the ends of the gauge mean.
+    unit
+        What the number is, in a few words.
+    """
+
+    question: str
+    value: str
+    chance: str
+    fill: float | None
+    tick: float | None
+    low: str
+    high: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """An accuracy beside chance and the controls."""
+
+    name: str
+    value: str
+    fill: float
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What the top of the page says about one model.
+
+    Attributes
+    ----------
+    model
+        Its label.
+    layer, is_metamer
+        Which layer the numbers are of, and whether a metamer of it was found.
+    scores
+        Its test accuracy, chance, and the controls.
+    num_test
+        Over how many test nodes.
+    sentences
+        The verdict, without what is said for all models.
+    headlines
+        The three numbers; empty without an audited layer.
+    """
+
+    model: ModelLabel
+    layer: str
+    is_metamer: bool
+    scores: tuple[Score, ...]
+    num_test: str
+    sentences: tuple[str, ...]
+    headlines: tuple[Headline, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Section 1.
+
+    Attributes
+    ----------
+    title
+        The title of the page.
+    models
+        One a model.
+    common
+        Sentences of the verdict that hold for all models.
+    notes
+        What a reader must know about the data, by data set.
+    """
+
+    title: str
+    models: tuple[ModelSummary, ...]
+    common: tuple[str, ...]
+    notes: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def summary(audits: Sequence[Audit]) -> Summary:
+    """Section 1 of some audits."""
+    verdicts = [verdict(audit) for audit in audits]
+    common = tuple(s for s in verdicts[0] if len(audits) > 1 and all(s in other for other in verdicts))
+    return Summary(
+        title(audits),
+        tuple(
+            _of_model(label, audit, tuple(s for s in sentences if s not in common))
+            for label, audit, sentences in zip(model_labels(audits), audits, verdicts, strict=True)
+        ),
+        common,
+        tuple((card.name, card.notes) for card, _ in by_dataset(audits) if card.notes),
+    )
+
+
+def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
+    """The three numbers of a layer: how alike inside, how different outside, what the model says."""
+    loss = layer.evidence["activation_loss"]
+    distance = layer.evidence["input_distance"]
+    same = layer.evidence["prediction_agreement"]
+    scale = max(1.1, distance.value * 1.05, distance.chance * 1.05)
+    found = [
+        Headline(
+            "How alike are the activations?",
+            alike_percent(loss.value),
+            alike_percent(loss.chance),
+            _share(alike(loss.value)),
+            _share(alike(loss.chance)),
+            "nothing alike",
+            "identical",
+            "reproduced (1 − activation loss)",
+        ),
+        Headline(
+            "How different is the input?",
+            number(distance.value),
+            number(distance.chance),
+            _share(distance.value / scale),
+            _share(distance.chance / scale),
+            "0: the reference",
+            "1: unrelated",
+            "scaled distance of the features",
+        ),
+    ]
+    if same.value == same.value:  # nan where the model has no output to compare
+        found.append(
+            Headline(
+                "How many predictions stay?",
+                percent(same.value),
+                percent(same.chance),
+                _share(same.value),
+                _share(same.chance),
+                "none",
+                "all",
+                "of nodes keep their predicted class",
+            )
+        )
+    return tuple(found)
+
+
+def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> ModelSummary:
+    layer = headline_layer(audit)
+    test = audit.scores.test
+    return ModelSummary(
+        model=model,
+        layer=layer.name if layer else "",
+        is_metamer=layer is not None and layer.metamer.is_metamer,
+        scores=(
+            _score("this model", test),
+            *(_score(f"{name}, no features", accuracy) for name, accuracy in audit.controls.items()),
+            Score("chance: most frequent class", percent(test.chance), test.chance),
+        ),
+        num_test=count(test.num_items),
+        sentences=sentences,
+        headlines=headlines(layer) if layer else (),
+    )
+
+
+def _score(name: str, accuracy: Accuracy) -> Score:
+    return Score(name, percent(accuracy.accuracy), accuracy.accuracy)
+
+
+def _share(value: float) -> float | None:
+    return min(1.0, max(0.0, value)) if value == value else None

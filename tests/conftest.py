@@ -1,0 +1,43 @@
+"""What all tests share: one thread, repeatable random examples, and a few small real models."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from hypothesis import settings
+
+import graph_metamers as gm
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25)
+settings.load_profile("ci")
+torch.set_num_threads(1)  # small tensors: more threads than free cores make them many times slower
+
+
+@pytest.fixture(scope="session")
+def digits() -> gm.Dataset:
+    return gm.load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def digits_fit(digits):
+    """A GCN that has learned the digits."""
+    return gm.fit(gm.build_model("gcn", digits), digits)
+
+
+@pytest.fixture(scope="session")
+def karate() -> gm.Dataset:
+    return gm.load_dataset("karate")
+
+
+@pytest.fixture(scope="session")
+def karate_model(karate):
+    return gm.fit(gm.build_model("gcn", karate), karate, epochs=50).model
+
+
+@pytest.fixture(scope="session")
+def cora() -> gm.Dataset:
+    if "GRAPH_METAMERS_DATA" not in os.environ:
+        pytest.skip("needs the files of Cora: set GRAPH_METAMERS_DATA to the folder that holds planetoid/")
+    return gm.load_dataset("cora")

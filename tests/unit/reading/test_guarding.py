@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from graph_metamers.reading.guarding import borrowed
+
+
+def test_modes_gradients_and_buffers_come_back():
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    model[0].eval()
+    model[1].weight.requires_grad_(False)
+    mean = model[0].running_mean.clone()
+    with pytest.raises(ValueError, match="stop"), borrowed(model):
+        assert not any(module.training for module in model.modules())
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        model[0].running_mean.add_(1)
+        raise ValueError("stop")
+    assert [module.training for module in model] == [False, True]
+    assert [model[1].weight.requires_grad, model[1].bias.requires_grad] == [False, True]
+    assert torch.equal(model[0].running_mean, mean)
+
+
+def test_random_numbers_drawn_inside_do_not_move_the_global_state():
+    model = nn.Linear(1, 1)
+    before = torch.get_rng_state()
+    with borrowed(model):
+        torch.rand(5)
+    assert torch.equal(torch.get_rng_state(), before)
