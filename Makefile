@@ -45,8 +45,8 @@ test-all: $(VENV)/.installed  ## Run all tests, the slow ones and the browser's 
 	$(TESTS)
 
 check: $(VENV)/.installed  ## Format, lint, types, and the direction of imports
-	$(BIN)/ruff format --check src tests claims docs
-	$(BIN)/ruff check src tests claims docs
+	$(BIN)/ruff format --check src tests claims benchmarks docs
+	$(BIN)/ruff check src tests claims benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

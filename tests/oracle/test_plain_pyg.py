@@ -16,11 +16,13 @@ from safetensors.torch import load_file
 from torch_geometric.nn import GCNConv
 
 folder = sys.argv[1]
-reference, changed = load_file(folder + "/reference.safetensors"), load_file(folder + "/layer_1/graph.safetensors")
+reference = load_file(folder + "/reference.safetensors")
+changed = load_file(folder + "/layer_1/graph.safetensors")
 weights = load_file(folder + "/model.safetensors")
 hidden, features = weights["conv.0.lin.weight"].shape
 conv = GCNConv(features, hidden).eval()
-conv.load_state_dict({name.removeprefix("conv.0."): w for name, w in weights.items() if name.startswith("conv.0.")})
+first = "conv.0."
+conv.load_state_dict({n.removeprefix(first): w for n, w in weights.items() if n.startswith(first)})
 with torch.no_grad():
     h, ours = (conv(g["x"], g["edge_index"]).relu().double() for g in (reference, changed))
 print(json.dumps(float((ours - h).square().sum() / h.square().sum())))

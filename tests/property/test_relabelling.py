@@ -46,8 +46,7 @@ def test_a_relabelled_metamer_is_a_metamer_of_the_relabelled_reference(seed):
     metamer = gm.generate(model, graph, "act.0", seed=seed, budget=gm.Budget(steps=100))
     order = torch.randperm(15, generator=generator)
     h, changed = (
-        gm.activations(model, relabelled(g, order), "act.0")["act.0"].double()
-        for g in (graph, metamer.graph)
+        gm.activations(model, relabelled(g, order), "act.0")["act.0"].double() for g in (graph, metamer.graph)
     )
     loss = float((changed - h).square().sum() / h.square().sum())
     assert loss == pytest.approx(metamer.activation_loss, rel=1e-3, abs=1e-9)

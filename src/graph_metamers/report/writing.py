@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from graph_metamers.auditing import Audit
-
 
 def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files: Sequence[str] = ()) -> Path:
     """Write one self-contained page about one or more audits.
@@ -59,7 +59,6 @@ def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files
         temporary.write_text(render(audits, files=links), encoding="utf-8")
     return target
 
-
 def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
     """The page as one string."""
     # Here and not above: `import graph_metamers.report` stays cheap for those who only want its names.
@@ -84,7 +83,6 @@ def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
         scripts=[Markup(script) for script in scripts],  # noqa: S704 (plotly's script and ours, no data)
     )
 
-
 def content_security_policy(scripts: Sequence[str]) -> str:
     """The policy of the page: no connection at all, and no script but these, known by their hashes.
 
@@ -96,7 +94,6 @@ def content_security_policy(scripts: Sequence[str]) -> str:
         "base-uri 'none'; form-action 'none'"
     )
 
-
 def _require_audits(audits: Sequence[Audit]) -> None:
     from graph_metamers.auditing import Audit  # noqa: PLC0415 (as in `render`)
 
@@ -105,13 +102,11 @@ def _require_audits(audits: Sequence[Audit]) -> None:
     if not audits:
         raise ParameterError("audits", "at least one audit", list(audits))
 
-
 def _relative(name: str) -> str:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or ":" in name or "\\" in name or not place.parts:
         raise ParameterError("files", "names relative to the folder of the page, without '..' or ':'", name)
     return str(place)
-
 
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (as in `render`)
@@ -124,12 +119,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
 
-
 def _json(value: object) -> str:
-    import json  # noqa: PLC0415
 
     return json.dumps(value)
-
 
 def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -29,15 +29,13 @@ def test_noise_has_each_features_mean_and_deviation():
         "noise", generator()
     )
     torch.testing.assert_close(start.mean(dim=0), reference.mean(dim=0), rtol=0.02, atol=1e-3)
-    torch.testing.assert_close(
-        start.std(dim=0), reference.std(dim=0, correction=0), rtol=0.03, atol=1e-6
-    )
+    torch.testing.assert_close(start.std(dim=0), reference.std(dim=0, correction=0), rtol=0.03, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [ContinuousFeatures, BoundedFeatures])
 def test_permuted_rows_are_rows_of_other_items(kind):
     start = kind(X, ALL).start("permuted", generator())
-    where = [int((X == row).all(dim=1).nonzero()[0]) for row in start]
+    where = [int((row == X).all(dim=1).nonzero()[0]) for row in start]
     assert sorted(where) == list(range(50))
     assert all(place != row for row, place in enumerate(where))
 

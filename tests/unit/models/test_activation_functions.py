@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from graph_metamers.reading.functions import is_activation_module
 from graph_metamers.errors import ParameterError
 from graph_metamers.models import Identity, list_activation_functions
 from graph_metamers.models.activation_functions import build_activation
+from graph_metamers.reading.functions import is_activation_module
 
 FORMULAS = {
     "relu": F.relu,

@@ -12,11 +12,16 @@ def test_modes_gradients_and_buffers_come_back():
     model[0].eval()
     model[1].weight.requires_grad_(False)
     mean = model[0].running_mean.clone()
-    with pytest.raises(ValueError, match="stop"), borrowed(model):
-        assert not any(module.training for module in model.modules())
-        assert not any(parameter.requires_grad for parameter in model.parameters())
-        model[0].running_mean.add_(1)
-        raise ValueError("stop")
+
+    def misuse():
+        with borrowed(model):
+            assert not any(module.training for module in model.modules())
+            assert not any(parameter.requires_grad for parameter in model.parameters())
+            model[0].running_mean.add_(1)
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        misuse()
     assert [module.training for module in model] == [False, True]
     assert [model[1].weight.requires_grad, model[1].bias.requires_grad] == [False, True]
     assert torch.equal(model[0].running_mean, mean)

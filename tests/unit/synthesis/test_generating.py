@@ -72,7 +72,8 @@ def test_only_the_items_in_index_are_matched(digits_fit, digits):
     metamer = gm.generate(digits_fit.model, digits.graph, "act.0", index=[3, 7], tolerance=1e-6)
     assert len(metamer.item_loss) == 2
     h, changed = (
-        gm.activations(digits_fit.model, g, "act.0")["act.0"].detach() for g in (metamer.reference, metamer.graph)
+        gm.activations(digits_fit.model, g, "act.0")["act.0"].detach()
+        for g in (metamer.reference, metamer.graph)
     )
     errors = (changed - h).square().sum(dim=1) / h.square().sum(dim=1)
     assert errors[[3, 7]].max() < 1e-5

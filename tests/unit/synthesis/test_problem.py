@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-import graph_metamers as gm
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.reading import ModelView

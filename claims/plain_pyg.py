@@ -1,0 +1,111 @@
+"""Recompute what an audit reports from its saved files, with PyTorch Geometric and safetensors alone.
+
+Nothing here imports graph-metamers: the models are written out again, so that a mistake in the instrument
+cannot hide in the claim.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import torch
+    from safetensors.torch import load_file
+    from torch import Tensor, nn
+    from torch_geometric.nn import GCNConv, GINConv, SAGEConv
+
+
+class Network(nn.Module):
+    """Convolution, BatchNorm where there is one, ReLU; the last convolution gives the logits."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        if (config["activation"], config["residual"]) != ("relu", False):
+            raise SystemExit(f"these claims are about plain ReLU networks, got {config}")
+        widths = [config["in_channels"]]
+        widths += [config["hidden_channels"]] * (config["num_layers"] - 1) + [config["out_channels"]]
+        pairs = list(itertools.pairwise(widths))
+        self.conv = nn.ModuleList([_convolution(config, *pair) for pair in pairs])
+        batch_norm = config["norm"] == "batch"
+        self.norm = nn.ModuleList([nn.BatchNorm1d(out) for _, out in pairs[:-1]] if batch_norm else [])
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> dict[str, Tensor]:
+        """Activations by the names that the audit uses."""
+        read = {}
+        for number, conv in enumerate(self.conv[:-1]):
+            x = conv(x, edge_index)
+            x = (self.norm[number](x) if len(self.norm) else x).relu()
+            read[f"act.{number}"] = x
+        return {**read, "output": self.conv[-1](x, edge_index)}
+
+
+def _convolution(config: dict[str, Any], inputs: int, outputs: int) -> nn.Module:
+    if config["architecture"] == "gcn":
+        return GCNConv(inputs, outputs)
+    if config["architecture"] == "sage":
+        return SAGEConv(inputs, outputs)
+    hidden = config["hidden_channels"]
+    perceptron = [nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs)]
+    return GINConv(nn.Sequential(*perceptron))
+
+
+def load_network(folder: Path) -> Network:
+    """The audited model, rebuilt from its saved weights."""
+    config = json.loads((folder / "audit.json").read_text())["config"]["model"]
+    network = Network(config)
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    return network.eval()
+
+
+@torch.no_grad()
+def recompute(folder: Path) -> list[dict[str, Any]]:
+    """One row per audited layer: what was reported, and what PyTorch Geometric computes from the files."""
+    network, reference = load_network(folder), load_file(folder / "reference.safetensors")
+    audit = json.loads((folder / "audit.json").read_text())
+    expected = network(reference["x"], reference["edge_index"])
+    rows = []
+    for layer in audit["layers"]:
+        place = folder / f"layer_{layer['depth']}"
+        graph = load_file(place / "graph.safetensors")
+        found = network(graph["x"], graph["edge_index"])
+        h, changed = (read[layer["name"]].double() for read in (expected, found))
+        error, energy = (changed - h).square().sum(dim=1), h.square().sum(dim=1)
+        item_loss = torch.where(error == 0, 0.0, error / energy)
+        rows.append(
+            {
+                "layer": layer["name"],
+                "reported": json.loads((place / "metamer.json").read_text())["activation_loss"],
+                "loss": float(error.sum() / energy.sum()),
+                "median": float(item_loss.quantile(0.5, interpolation="higher")),
+                "high": float(item_loss.quantile(0.95, interpolation="higher")),
+                "within": float((item_loss <= 1e-2).double().mean()),
+                "agreement": float(
+                    (found["output"].argmax(1) == expected["output"].argmax(1)).double().mean()
+                ),
+                "edges_kept": torch.equal(graph["edge_index"], reference["edge_index"]),
+                "overlap": _overlap(graph["x"], reference["x"]),
+                "is_binary": bool(((graph["x"] == 0) | (graph["x"] == 1)).all()),
+                "ones": (int(graph["x"].sum()), int(reference["x"].sum())),
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def test_accuracy(folder: Path, test_nodes: Tensor) -> float:
+    """Share of right predictions on the given nodes of the reference."""
+    network, reference = load_network(folder), load_file(folder / "reference.safetensors")
+    predicted = network(reference["x"], reference["edge_index"])["output"].argmax(dim=1)
+    return float((predicted == reference["y"])[test_nodes].double().mean())
+
+
+def _overlap(changed: Tensor, reference: Tensor) -> float:
+    both, either = (changed > 0) & (reference > 0), (changed > 0) | (reference > 0)
+    return float(both.sum() / either.sum())

@@ -1,0 +1,28 @@
+"""Measure every public claim, one topic after the other; exits with 1 if any fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TOPICS = ("digits", "cora", "serving", "commands")
+
+
+def main() -> None:
+    folder = Path(__file__).parent
+    failed = [
+        topic
+        for topic in TOPICS
+        if subprocess.run(
+            [sys.executable, "-W", "ignore", str(folder / f"{topic}.py")], check=False
+        ).returncode
+    ]
+    print(
+        f"{len(TOPICS) - len(failed)} of {len(TOPICS)} topics hold" + (f"; not: {failed}" if failed else "")
+    )
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()

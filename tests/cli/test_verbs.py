@@ -1,0 +1,274 @@
+"""Each verb does what it says, in text and as JSON."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+import graph_metamers as gm
+from graph_metamers.cli import options
+from graph_metamers.cli.main import run
+from graph_metamers.errors import RunFailedError
+
+from . import own_files as own
+
+KARATE = ("--dataset", "karate")
+SHORT = ("--epochs", "30", "--steps", "60")
+# A search that any model passes: what is asked here is the command line, not the search.
+EASY = ("--tolerance", "10", "--min-distance", "0")
+
+
+@pytest.mark.parametrize(
+    ("group", "functions"),
+    [
+        (options.DataOptions, [gm.load_dataset]),
+        (options.ModelOptions, [gm.build_model]),
+        (options.TrainingOptions, [gm.fit]),
+        (options.SearchOptions, [gm.generate, gm.audit, gm.Budget]),
+    ],
+)
+def test_every_option_is_a_python_argument_with_the_same_default(group, functions):
+    parameters = {
+        name: parameter
+        for function in functions
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    # Which data set, which model and which weights: in Python these are objects, or another name.
+    for field in fields(group):
+        if field.name not in {"dataset", "model", "weights"}:
+            assert parameters[field.name].default == field.default
+
+
+def test_datasets_and_models_are_listed(call):
+    assert "karate" in call("datasets").out
+    assert [row["name"] for row in call("datasets", "--json").json] == [d.name for d in gm.list_datasets()]
+    assert "gin" in call("models").out
+    assert [row["name"] for row in call("models", "--json").json] == [m.name for m in gm.list_models()]
+
+
+def test_version_and_bare_call(call):
+    assert call("--version").out == f"{gm.__version__}\n"
+    bare = call()
+    assert bare.code == 0
+    assert "demo" in bare.out
+
+
+def test_layers(call):
+    words = ("layers", *KARATE, "--model", "gcn")
+    listed = call(*words, "--json").json
+    assert [layer["name"] for layer in listed if layer["is_default"]] == ["act.0", "output"]
+    assert "34 x 16" in call(*words).out
+
+
+def test_check_of_a_sound_model(call):
+    outcome = call("check", *KARATE, "--model", "gcn", "--json")
+    assert outcome.code == 0
+    assert outcome.json == {"ok": True, "findings": [], "accuracy": None}
+    assert "0 errors, 0 warnings" in call("check", *KARATE, "--model", "gcn", "--layer", "act.0").out
+
+
+def test_check_is_a_gate(call):
+    own.write_own_model(
+        "from torch_geometric.nn import GCN\ndef make():\n    return GCN(34, 8, 2, 4, cached=True)\n"
+    )
+    words = ("check", *KARATE, "--model", "mine.py:make")
+    outcome = call(*words, "--json")
+    assert outcome.code == 1
+    assert outcome.json["findings"][0]["code"] == "cached-convolution"
+    text = call(*words)
+    assert text.code == 1
+    assert "cached-convolution" in text.out
+
+
+def test_check_flags_a_loaded_model_at_chance(call):
+    gm.save_model(gm.build_model("gcn", gm.load_dataset("karate")), "raw.safetensors")
+    outcome = call("check", *KARATE, "--model", "raw.safetensors", "--json")
+    assert [finding["code"] for finding in outcome.json["findings"]] == ["at-chance"]
+    assert outcome.code == 0
+
+
+def test_train_saves_what_audit_loads(call):
+    words = ("train", *KARATE, "--model", "sage", "--epochs", "30", "-o", "sage.safetensors")
+    outcome = call(*words, "--json")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert outcome.json["files"] == {"model": "sage.safetensors"}
+    assert outcome.json["model"]["architecture"] == "sage"
+    first = Path("sage.safetensors").read_bytes()
+    text = call(*words)
+    assert "test accuracy" in text.out
+    assert text.out.splitlines()[-1] == "sage.safetensors"
+    assert Path("sage.safetensors").read_bytes() == first
+    audit = call("audit", *KARATE, "--model", "sage.safetensors", "--steps", "5", "--json").json
+    assert audit["scores"] == outcome.json["scores"]
+    assert audit["config"]["training"] is None
+
+
+def test_audit_end_to_end(call, folder):
+    words = ("audit", *KARATE, "--model", "gcn", *SHORT, "--layer", "act.0", "--output", "out")
+    outcome = call(*words, "--json")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    said = outcome.json
+    assert set(said) == {
+        "verdict", "rows", "scores", "controls", "findings", "config", "provenance", "files",
+    }  # fmt: skip
+    assert [row["layer"] for row in said["rows"]] == ["act.0"]
+    assert said["config"]["training"]["epochs"] == 30
+    assert said["config"]["search"]["steps"] == 60
+    assert said["files"] == {"audit": "out", "report": "out/report.html"}
+    assert "karate" in Path("out/report.html").read_text(encoding="utf-8")
+    loaded = gm.load_audit("out")
+    assert [row["activation_loss"] for row in loaded.rows()] == [said["rows"][0]["activation_loss"]]
+
+    text = call(*words, "--name", "My [net]", "--quiet")
+    assert text.code == 0
+    assert text.out.startswith(gm.verdict(gm.load_audit("out"))[0])
+    assert "My [net]" in text.out
+    assert "same prediction" in text.out
+    assert "computing time" in text.out
+    assert text.out.splitlines()[-1] == "out/report.html"
+    assert sorted(path.name for path in folder.iterdir()) == ["out"]
+
+    report = call("report", "out", "out", "--output", "both.html", "--json")
+    assert report.json == {"files": {"report": "both.html"}}
+    assert Path("both.html").stat().st_size > 1000
+    assert call("report", "out", "--output", "one.html").out == "one.html\n"
+
+
+def test_audit_keeps_nothing_without_output(call, folder):
+    outcome = call("audit", *KARATE, "--model", "gcn", "--epochs", "1", "--steps", "2")
+    assert outcome.code == 0
+    assert "AT CHANCE" in outcome.out
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("factory", ["with_data", "without"])
+def test_audit_of_a_model_of_ones_own(call, factory, folder):
+    file = own.write_own_model()
+    outcome = call(
+        "audit", *KARATE, "--model", f"mine.py:{factory}", *SHORT, "--layer", "inner.act", "--json"
+    )
+    assert outcome.code == 0
+    assert outcome.err == "graph-metamers: ran the code in mine.py\n"
+    assert [row["model"] for row in outcome.json["rows"]] == ["Wrapped"]
+    assert list(folder.iterdir()) == [folder / file]
+
+
+def test_weights_of_a_model_of_ones_own(call):
+    own.write_own_model()
+    model = ("--model", "mine.py:with_data")
+    trained = call("train", *KARATE, *model, "--epochs", "20", "-o", "w.safetensors", "--json").json
+    words = ("audit", *KARATE, *model, "--weights", "w.safetensors", "--steps", "2", "--json")
+    assert call(*words).json["scores"] == trained["scores"]
+
+
+def test_a_seed_decides_the_weights_of_a_model_of_ones_own(call):
+    own.write_own_model()
+    state = torch.get_rng_state()
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        words = ("train", *KARATE, "--model", "mine.py:without", "--epochs", "1", "--seed", seed)
+        assert call(*words, "-o", f"{name}.safetensors").code == 0
+    a, b, c = (Path(f"{name}.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_generate_saves_a_metamer(call):
+    words = ("generate", *KARATE, "--model", "gcn", *SHORT, *EASY, "--layer", "act.0", "--layer", "output")
+    outcome = call(*words, "-o", "found", "--json")
+    assert outcome.code == 0
+    assert outcome.json["is_metamer"] is True
+    assert outcome.json["layer"] == ["act.0", "output"]
+    assert gm.load_metamer("found").activation_loss == outcome.json["activation_loss"]
+    text = call(*words, "-o", "found")
+    assert text.out.startswith("Metamer(")
+    assert text.out.splitlines()[-1] == "found"
+
+
+def test_generate_that_finds_none_fails_after_saving(call):
+    words = ("generate", *KARATE, "--model", "gcn", *SHORT, "--tolerance", "0", "--layer", "act.0")
+    outcome = call(*words, "-o", "found")
+    assert outcome.code == 1
+    assert outcome.err == ""
+    assert outcome.out.startswith("NotAMetamer(")
+    assert not gm.load_metamer("found").is_metamer
+    assert call(*words, "--json").json["is_metamer"] is False
+
+
+def test_an_own_graph_is_trained_and_audited(call):
+    own.write_graph()
+    outcome = call("audit", "--dataset", "graph.npz", "--model", "gin", "--num-layers", "3", *SHORT, "--json")
+    assert outcome.code == 0
+    assert outcome.json["config"]["model"]["num_layers"] == 3
+
+
+def test_a_run_that_fails_is_told_in_one_line(call, monkeypatch):
+    def diverge(*_: object, **__: object) -> None:
+        raise RunFailedError("the loss must stay finite, got nan")
+
+    monkeypatch.setattr(gm, "fit", diverge, raising=False)
+    outcome = call("train", *KARATE, "--model", "gcn", "-o", "m.safetensors")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "graph-metamers: error: the loss must stay finite, got nan\n"
+
+
+def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):
+    def break_down(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gm, "list_datasets", break_down, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        run(["datasets"])
+
+
+def test_a_failed_report_does_not_lose_the_audit(folder, monkeypatch):
+    def break_down(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gm, "write_report", break_down, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        run(["audit", *KARATE, "--model", "gcn", "--epochs", "1", "--steps", "1", "--output", "out"])
+    assert gm.load_audit("out").layers
+
+
+def test_a_failed_demo_leaves_nothing(folder, monkeypatch, karate):
+    def break_down(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gm, "load_dataset", lambda *_, **__: karate, raising=False)
+    monkeypatch.setattr(gm, "write_report", break_down, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        run(["demo", "--quiet"])
+    assert not list(folder.iterdir())
+
+
+def test_demo_on_a_small_graph(call, monkeypatch, karate):
+    monkeypatch.setattr(gm, "load_dataset", lambda *_, **__: karate, raising=False)
+    outcome = call("demo", "--json", "-o", "here")
+    assert outcome.code == 0
+    assert {row["model"] for audit in outcome.json["audits"] for row in audit["rows"]} == {
+        "GCN",
+        "GraphSAGE",
+        "GIN",
+    }
+    assert gm.load_audit("here/graphsage").model_name == "GraphSAGE"
+    assert call("demo", "-o", "here").out.splitlines()[-1] == "here/report.html"
+
+
+@pytest.mark.slow
+def test_demo(call):
+    outcome = call("demo")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert len(outcome.out.splitlines()) <= 40
+    assert outcome.out.splitlines()[-1] == "graph-metamers-demo/report.html"
+    for name in ("gcn", "graphsage", "gin"):
+        audit = gm.load_audit(Path("graph-metamers-demo", name))
+        assert audit.scores.test.accuracy > 0.9
+        assert audit.layers[0].metamer.is_metamer
+    assert Path("graph-metamers-demo", "report.html").stat().st_size < 8e6
