@@ -28,7 +28,15 @@ def _check_features(store: object) -> Iterator[Finding]:
     x = getattr(store, "x", None) if "x" in store else None  # type: ignore[operator]
     if not isinstance(x, Tensor):
         return
-    if not x.is_floating_point():
+    if x.layout != torch.strided:
+        yield Finding(
+            "sparse-features",
+            "error",
+            "features x must be a dense tensor, since every entry may vary",
+            str(x.layout),
+            "Use graph.x = graph.x.to_dense().",
+        )
+    elif not x.is_floating_point():
         yield Finding(
             "integer-features",
             "error",
@@ -84,7 +92,7 @@ def _check_isolated(graph: Graph) -> Iterator[Finding]:
         key = getattr(store, "_key", None)
         num_nodes = int(store.num_nodes or 0)
         connected = torch.zeros(num_nodes, dtype=torch.bool)
-        for edges in graph.edge_stores:
+        for edges in (store for store in graph.edge_stores if "edge_index" in store):
             edge_index = edges.edge_index.long().cpu()
             for row, side in ((0, 0), (1, 2)):
                 if key is None or edges._key[side] == key:

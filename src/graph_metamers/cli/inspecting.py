@@ -41,7 +41,7 @@ def layers(data: DataOptions, model: ModelOptions, printing: PrintOptions, seed:
         )
         for layer in listed
     ]
-    print_table("", ("name", "module", "call", "shape", "rows are", "role", "audited"), rows)
+    print_table(("name", "module", "call", "shape", "rows are", "role", "audited"), rows)
 
 
 def check(
@@ -62,7 +62,7 @@ def check(
         columns = ("severity", "code", "should be", "is", "mend")
         if report.findings:
             rows = [(f.severity, f.code, f.expected, f.got, f.mend) for f in report.findings]
-            print_table("", columns, rows)
+            print_table(columns, rows)
         typer.echo(f"{len(report.errors)} errors, {len(report.warnings)} warnings")
         if accuracy is None:
             typer.echo("The model is not trained; how good it is was not asked.")

@@ -14,7 +14,7 @@ def datasets(printing: PrintOptions) -> None:
         print_json(listed)
         return
     rows = [(d.name, d.summary, d.source, "raw files" if d.needs_files else "built in") for d in listed]
-    print_table("", ("name", "what", "source", "comes from"), rows)
+    print_table(("name", "what", "source", "comes from"), rows)
 
 
 def models(printing: PrintOptions) -> None:
@@ -23,4 +23,4 @@ def models(printing: PrintOptions) -> None:
     if printing.json:
         print_json(listed)
         return
-    print_table("", ("name", "what a node gets", "paper"), [(m.name, m.summary, m.paper) for m in listed])
+    print_table(("name", "what a node gets", "paper"), [(m.name, m.summary, m.paper) for m in listed])

@@ -17,25 +17,31 @@ _COLUMNS = (
     "model",
     "layer",
     "activation\nloss",
-    "item loss\nmedian / 95%",
-    "input distance\n(chance)",
-    "same prediction\n(chance)",
+    "item loss\nmedian, 95%",
+    "input\ndistance\n(chance)",
+    "same\nprediction\n(chance)",
     "status",
 )
 
 
 def print_audits(audits: Sequence[gm.Audit]) -> None:
     """Print what was found: the verdicts, how good each model is, and one table of all layers."""
-    for audit in audits:
-        for sentence in gm.verdict(audit):
-            typer.echo(sentence)
-        typer.echo()
-    for audit in audits:
-        typer.echo(f"{audit.model_name} on {audit.dataset.name}: {describe_scores(audit.scores)}")
-        for name, accuracy in audit.controls.items():
-            typer.echo(f"  control, {name}: test accuracy {accuracy}")
+    verdicts = [gm.verdict(audit) for audit in audits]
+    shared = [sentence for sentence in verdicts[0] if all(sentence in verdict for verdict in verdicts)]
+    own = [sentence for verdict in verdicts for sentence in verdict if sentence not in shared]
+    scores = [
+        f"{audit.model_name} on {audit.dataset.name}: {describe_scores(audit.scores)}" for audit in audits
+    ]
+    controls = [
+        f"{name} on {audit.dataset.name}, without the model: test accuracy {accuracy}"
+        for audit in audits
+        for name, accuracy in audit.controls.items()
+    ]
+    # Audits of one data set have their controls in common.
+    for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
+        typer.echo(line)
+    print_table(_COLUMNS, [_cells(row) for audit in audits for row in audit.rows()])
     typer.echo()
-    print_table("", _COLUMNS, [_cells(row) for audit in audits for row in audit.rows()])
 
 
 def describe_scores(scores: gm.Scores) -> str:
@@ -63,8 +69,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         row["model"],
         row["layer"],
         f"{row['activation_loss']:.2e}",
-        f"{row['item_loss_median']:.1e} / {row['item_loss_95']:.1e}",
+        f"{row['item_loss_median']:.1e}, {row['item_loss_95']:.1e}",
         f"{row['input_distance']:.2f} ({row['input_distance_chance']:.2f})",
-        f"{row['prediction_agreement']:.1%} ({row['prediction_agreement_chance']:.1%})",
+        f"{row['prediction_agreement']:.1%} ({row['prediction_agreement_chance']:.0%})",
         row["status"],
     ]

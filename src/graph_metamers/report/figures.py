@@ -44,7 +44,7 @@ def depth_figure(
     for place, (model, points) in enumerate(lines):
         colour = series_colour(model.index).light
         # Models whose values agree would hide each other.
-        shift = 0.05 * (place - (len(lines) - 1) / 2)
+        shift = 0.09 * (place - (len(lines) - 1) / 2)
         figure.add_scatter(
             x=[point.depth + shift for point in points],
             y=[point.distance for point in points],
@@ -62,7 +62,7 @@ def depth_figure(
             hoverinfo="text",
         )
     first, last = min(names, default=1), max(names, default=1)
-    figure.update_layout(_layout("Layer", "Distance of the features from the reference (no unit)"))
+    figure.update_layout(_layout("Layer", "Scaled distance (no unit)"))
     figure.update_xaxes(
         range=[first - 0.5, last + 0.5],
         tickvals=list(names),
@@ -111,7 +111,7 @@ def distribution_figure(models: Sequence[LayerDistribution], item_tolerance: flo
                 ],
                 hoverinfo="text",
             )
-    figure.update_layout(_layout("Signal to noise of a node (dB)", "Share of nodes with at most that"))
+    figure.update_layout(_layout("Signal to noise of a node (dB)", "Share of nodes"))
     low, high = _snr_range(models)
     figure.update_xaxes(range=[low, high], ticksuffix="", dtick=10)
     figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%", dtick=0.25)
@@ -159,7 +159,9 @@ def trace_figure(traces: Sequence[Trace]) -> go.Figure:
         )
     figure.update_layout(_layout("Step of the search", "Activation loss (no unit)"))
     low, high = _loss_range(traces)
-    figure.update_xaxes(type="log", range=[-0.04, math.log10(max(2, most_steps)) * 1.06], **_log_ticks(0, most_steps))
+    figure.update_xaxes(
+        type="log", range=[-0.04, math.log10(max(2, most_steps)) * 1.06], **_log_ticks(0, most_steps)
+    )
     figure.update_yaxes(type="log", range=[low, high], tickmode="array", **_power_ticks(low, high))
     for tolerance in sorted({trace.tolerance for trace in traces if trace.tolerance > 0}):
         _horizontal(figure, tolerance, "asked for", dash="dot", above=False, log=True)
@@ -252,11 +254,15 @@ def _layout(x_title: str, y_title: str) -> dict[str, Any]:
     }
 
 
-def _horizontal(
-    figure: go.Figure, y: float, text: str, *, dash: str, above: bool, log: bool = False
-) -> None:
+def _horizontal(figure: go.Figure, y: float, text: str, *, dash: str, above: bool, log: bool = False) -> None:
     figure.add_shape(
-        type="line", xref="paper", x0=0, x1=1, y0=y, y1=y, line={"color": CHANCE.light, "dash": dash, "width": 2}
+        type="line",
+        xref="paper",
+        x0=0,
+        x1=1,
+        y0=y,
+        y1=y,
+        line={"color": CHANCE.light, "dash": dash, "width": 2},
     )
     figure.add_annotation(
         xref="paper",
@@ -273,7 +279,13 @@ def _horizontal(
 
 def _vertical(figure: go.Figure, x: float, text: str, *, dash: str) -> None:
     figure.add_shape(
-        type="line", yref="paper", y0=0, y1=1, x0=x, x1=x, line={"color": CHANCE.light, "dash": dash, "width": 2}
+        type="line",
+        yref="paper",
+        y0=0,
+        y1=1,
+        x0=x,
+        x1=x,
+        line={"color": CHANCE.light, "dash": dash, "width": 2},
     )
     figure.add_annotation(
         yref="paper",

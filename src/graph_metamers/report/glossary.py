@@ -12,7 +12,7 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("activation", "The numbers that a layer of the model computes for each node."),
     (
         "layer",
-        "A step of the model. Each is named as in the model's code; `output` is what the model finally answers. "
+        "A step of the model. Each is named as in the model's code; “output” is what the model finally answers. "
         "A layer with a nonlinearity is read after it.",
     ),
     (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graph_metamers.report.curves import depth_points, distributions, layers_at
 from graph_metamers.report.figures import depth_figure, distribution_figure
 from graph_metamers.report.labels import depth_name, depths, model_labels
-from graph_metamers.report.numbers import count, decibel, number, percent
+from graph_metamers.report.numbers import correlation, count, decibel, number, percent
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
 
 if TYPE_CHECKING:
@@ -107,7 +107,11 @@ def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
             LegendEntry("limit: below it is the reference again", None, "dot"),
         ),
     )
-    rows = [_layer_row(label, layer) for label, audit in zip(labels, audits, strict=True) for layer in audit.layers]
+    rows = [
+        _layer_row(label, layer)
+        for label, audit in zip(labels, audits, strict=True)
+        for layer in audit.layers
+    ]
     return LayersSection(figure, tuple(rows))
 
 
@@ -142,8 +146,15 @@ def evidence_section(audits: Sequence[Audit]) -> EvidenceSection | None:
 
 def measure_cell(measure: Measure) -> Cell:
     """A measure as shown, in its unit."""
-    show = {"snr_db": decibel, "prediction_agreement": percent}.get(measure.name, number)
+    show = _FORMATS.get(measure.name, number)
     return Cell(show(measure.value), show(measure.chance))
+
+
+_FORMATS: Mapping[str, Callable[[float], str]] = {
+    "snr_db": decibel,
+    "prediction_agreement": percent,
+    **dict.fromkeys(("spearman", "pearson", "cosine", "centred_cosine"), correlation),
+}
 
 
 def _layer_row(model: ModelLabel, layer: LayerAudit) -> LayerRow:

@@ -72,6 +72,22 @@ def alike_percent(loss: float) -> str:
     return percent(alike(loss), digits)
 
 
+def correlation(value: float) -> str:
+    """A number between -1 and 1, never rounded up to 1.
+
+    Examples
+    --------
+    >>> correlation(0.9992), correlation(0.99996), correlation(-0.0055), correlation(1.0)
+    ('0.999', '> 0.999', '−0.006', '1')
+    """
+    odd = _not_finite(value)
+    if odd is not None:
+        return odd
+    if value == 1:
+        return "1"
+    return "> 0.999" if value > 0.9995 else _minus(f"{value:.3f}")
+
+
 def decibel(value: float) -> str:
     """A signal-to-noise ratio with its unit."""
     odd = _not_finite(value)

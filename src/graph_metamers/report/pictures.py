@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graph_metamers.inputs import Features, resolve_variables
+from graph_metamers.report.numbers import listed
 from graph_metamers.report.png import data_uri
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class PictureGrid:
         Numbers of the nodes, and names of their true classes.
     rows
         The reference first, unrelated features last.
+    already_wrong
+        Sentences about nodes whose reference a model already gets wrong.
     low, high
         Feature values that are black and white.
     """
@@ -89,6 +92,7 @@ class PictureGrid:
     nodes: tuple[int, ...]
     classes: tuple[str, ...]
     rows: tuple[PictureRow, ...]
+    already_wrong: tuple[str, ...]
     low: float
     high: float
 
@@ -154,11 +158,13 @@ def picture_grid(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -
 
     rows = [_plain_row("reference", uris(audit.graph.x), [f"is {name}" for name in classes], nodes)]
     for model, entry in group:
-        rows += [_metamer_row(model, entry, layer, nodes, uris(layer.metamer.graph.x)) for layer in entry.layers]
+        rows += [
+            _metamer_row(model, entry, layer, nodes, uris(layer.metamer.graph.x)) for layer in entry.layers
+        ]
     unrelated = unrelated_features(audit)
     if unrelated is not None:
         rows.append(_plain_row("unrelated features (chance)", uris(unrelated), [""] * len(nodes), nodes))
-    return PictureGrid(card, nodes, classes, tuple(rows), low, high)
+    return PictureGrid(card, nodes, classes, tuple(rows), _already_wrong(group, nodes), low, high)
 
 
 def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> HeatMaps | None:
@@ -203,7 +209,24 @@ def _metamer_row(
     return PictureRow(model, layer.name, _note(layer), tuple(pictures))
 
 
-def _plain_row(heading: str, uris: Sequence[str], captions: Sequence[str], nodes: Sequence[int]) -> PictureRow:
+def _already_wrong(group: Sequence[tuple[ModelLabel, Audit]], nodes: Sequence[int]) -> tuple[str, ...]:
+    sentences = []
+    for node in nodes:
+        wrong: dict[str, list[str]] = {}
+        for model, audit in group:
+            found = int(audit.predictions[node])
+            if found != int(audit.labels[node]):
+                wrong.setdefault(_class_name(audit.dataset, found), []).append(model.text)
+        sentences += [
+            f"{listed(models)} already {'predicts' if len(models) == 1 else 'predict'} {name} for the reference of node {node}."
+            for name, models in wrong.items()
+        ]
+    return tuple(sentences)
+
+
+def _plain_row(
+    heading: str, uris: Sequence[str], captions: Sequence[str], nodes: Sequence[int]
+) -> PictureRow:
     return PictureRow(
         None,
         heading,

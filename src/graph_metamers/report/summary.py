@@ -124,7 +124,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
     loss = layer.evidence["activation_loss"]
     distance = layer.evidence["input_distance"]
     same = layer.evidence["prediction_agreement"]
-    scale = max(1.1, distance.value * 1.05, distance.chance * 1.05)
+    scale = max(1.0, distance.value, distance.chance)
     found = [
         Headline(
             "How alike are the activations?",
@@ -143,7 +143,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             _share(distance.value / scale),
             _share(distance.chance / scale),
             "0: the reference",
-            "1: unrelated",
+            "1: unrelated" if scale < 1.05 else f"{number(scale)} (1: unrelated)",
             "scaled distance of the features",
         ),
     ]

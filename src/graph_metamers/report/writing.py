@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.auditing import Audit
 
+
 def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files: Sequence[str] = ()) -> Path:
     """Write one self-contained page about one or more audits.
 
@@ -59,6 +60,7 @@ def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files
         temporary.write_text(render(audits, files=links), encoding="utf-8")
     return target
 
+
 def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
     """The page as one string."""
     # Here and not above: `import graph_metamers.report` stays cheap for those who only want its names.
@@ -83,6 +85,7 @@ def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
         scripts=[Markup(script) for script in scripts],  # noqa: S704 (plotly's script and ours, no data)
     )
 
+
 def content_security_policy(scripts: Sequence[str]) -> str:
     """The policy of the page: no connection at all, and no script but these, known by their hashes.
 
@@ -94,19 +97,24 @@ def content_security_policy(scripts: Sequence[str]) -> str:
         "base-uri 'none'; form-action 'none'"
     )
 
+
 def _require_audits(audits: Sequence[Audit]) -> None:
     from graph_metamers.auditing import Audit  # noqa: PLC0415 (as in `render`)
 
     if isinstance(audits, Audit) or not all(isinstance(audit, Audit) for audit in audits):
-        raise ParameterError("audits", "a list of audits, as [gm.audit(model, dataset)]", type(audits).__name__)
+        raise ParameterError(
+            "audits", "a list of audits, as [gm.audit(model, dataset)]", type(audits).__name__
+        )
     if not audits:
         raise ParameterError("audits", "at least one audit", list(audits))
+
 
 def _relative(name: str) -> str:
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or ":" in name or "\\" in name or not place.parts:
         raise ParameterError("files", "names relative to the folder of the page, without '..' or ':'", name)
     return str(place)
+
 
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (as in `render`)
@@ -119,9 +127,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
 
+
 def _json(value: object) -> str:
 
     return json.dumps(value)
+
 
 def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -145,8 +145,9 @@ class Metamer:
         return f"<p>{escape(self.status.message)}</p><table>{rows}</table>"
 
     def _summary(self) -> list[tuple[str, str]]:
-        quantiles = self.item_loss.quantile(torch.tensor([0.5, 0.95], dtype=torch.float64))
-        median, high = quantiles.tolist()
+        shares = torch.tensor([0.5, 0.95], dtype=torch.float64)
+        # The nearest observed value: between a finite loss and an infinite one nothing can be interpolated.
+        median, high = self.item_loss.quantile(shares, interpolation="higher").tolist()
         matched = float(self.matched_items.double().mean())
         return [
             ("layer", ", ".join(self.layer)),

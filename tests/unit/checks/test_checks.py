@@ -115,6 +115,18 @@ def test_integer_features_are_found():
     assert codes(gm.check(GCN(4, 8, 2, 3).eval(), graph)) == {"integer-features"}
 
 
+def test_sparse_features_are_found():
+    graph = ring()
+    graph.x = graph.x.to_sparse()
+    assert codes(gm.check(GCN(4, 8, 2, 3).eval(), graph)) == {"sparse-features"}
+
+
+def test_a_graph_without_edges_is_only_a_warning():
+    graph = Data(x=torch.randn(5, 4))
+    report = gm.check(nn.Linear(4, 3), graph, "output", forward=lambda model, graph: model(graph.x))
+    assert codes(report) == {"isolated-nodes"}
+
+
 def test_isolated_nodes_are_a_warning_with_their_number():
     graph = ring()
     graph.x = torch.cat([graph.x, torch.ones(3, 4)])

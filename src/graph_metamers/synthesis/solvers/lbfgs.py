@@ -35,7 +35,8 @@ class LBFGS:
 
     Two-loop recursion (Nocedal 1980) on the coordinates that are not held at a bound, a backtracking
     search along the projected path (Bertsekas 1982), and a restart from the gradient when it fails. The first
-    step is objective / |g|^2, which needs no scale and does not change when coordinates are rotated.
+    step is the objective over the gradient's squared length, which needs no scale and does not change when
+    coordinates are rotated.
 
     Parameters
     ----------
