@@ -3,10 +3,23 @@ from __future__ import annotations
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.neighbors import NearestNeighbors
 from torch_geometric.datasets import KarateClub
 
 from graph_metamers.datasets import list_datasets, load_dataset, resolve_data_root
 from graph_metamers.errors import DatasetError, FileFormatError, ParameterError
+
+
+def test_digits_are_joined_to_their_nearest_images():
+    graph = load_dataset("digits").graph
+    pixels = graph.x.double() * 16
+    distances, _ = NearestNeighbors(n_neighbors=8).fit(pixels.numpy()).kneighbors()
+    joined = torch.zeros(1797, 1797, dtype=torch.bool)
+    joined[graph.edge_index[0], graph.edge_index[1]] = True
+    assert torch.equal(joined, joined.T)
+    assert not joined.diagonal().any()
+    own = torch.cdist(pixels, pixels).masked_fill(~joined, torch.inf).topk(8, largest=False).values
+    torch.testing.assert_close(own, torch.as_tensor(distances))
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -14,7 +27,7 @@ def test_digits_are_those_of_scikit_learn():
     graph, original = dataset.graph, load_digits()
     assert torch.equal(graph.x, torch.tensor(original.data / 16, dtype=torch.float32))
     assert torch.equal(graph.y, torch.tensor(original.target))
-    assert (dataset.num_nodes, dataset.num_edges, dataset.num_features) == (1797, 19856, 64)
+    assert (dataset.num_nodes, dataset.num_edges, dataset.num_features) == (1797, 19858, 64)
     assert (dataset.feature_kind, dataset.image_shape) == ("bounded", (8, 8))
     assert dataset.feature_names[19] == "row 2, column 3"
     assert dataset.class_names == tuple("0123456789")
