@@ -196,7 +196,7 @@ def _largest_of_all(logits: Tensor, count: int) -> Tensor:
     if count == 0:
         return torch.zeros_like(logits)
     threshold = np.partition(logits.cpu().numpy(), -count)[-count].item()
-    hard = logits > threshold
+    hard: Tensor = logits > threshold
     equal = (logits == threshold).nonzero().flatten()
     hard[equal[: count - int(hard.sum())]] = True
     return hard.to(logits.dtype)
