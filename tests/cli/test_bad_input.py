@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,7 +181,19 @@ MODEL_FILES = [
     own_model("missing factory", "build", "no 'build'", "with_data"),
     own_model("factory is a number", "number", "must be a function", "int"),
     own_model("factory wants more", "needs_two", "one, two"),
-    own_model("factory fails", "fails", "RuntimeError: first line second line", "(line 32)"),
+    own_model("factory fails", "fails", "RuntimeError: first line second line", "(line 50)"),
+    Case(
+        "forward wants more",
+        ("layers", *KARATE, "--model", "mine.py:AsksForMore"),
+        ("AsksForMore", "'positions'"),
+        own.write_own_model,
+    ),
+    Case(
+        "own model of another width",
+        ("audit", "--dataset", "graph.npz", "--model", "mine.py:without"),
+        ("cannot be run on graph", "shapes", "(line 12)"),
+        lambda: (own.write_own_model(), own.write_graph()),
+    ),
     own_model("factory gives a number", "no_module", "torch.nn.Module", "int"),
     own_model("not Python", "make", "invalid syntax", text="def make(:\n"),
     own_model("file fails", "make", "ModuleNotFoundError", text="import no_such_package\n"),
@@ -260,3 +273,13 @@ def test_a_message_with_control_characters_stays_one_harmless_line(call):
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert "\x1b" not in outcome.err
+
+
+@pytest.mark.parametrize("write", [own.write_plain_pickle, own.write_object_array])
+def test_the_traps_would_have_worked(write, folder):
+    path = write()
+    if path.suffix == ".pt":
+        pickle.loads(path.read_bytes())  # noqa: S301 (what is never done elsewhere)
+    else:
+        np.load(path, allow_pickle=True)["y"]
+    assert Path("executed").exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import graph_metamers as gm
 from graph_metamers.cli.progress import show_search, show_training
 
 # A shell that starts the tests in the background makes its children deaf to Ctrl-C.
@@ -61,7 +62,7 @@ def test_help_imports_nothing_heavy(words, folder):
         f"print('heavy:', sorted({heavy!r} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
     )
     process = start(*words, program=program)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 0
     assert err == "heavy: []\n"
 
@@ -81,11 +82,11 @@ def test_ctrl_c_during_a_long_audit(folder):
         "audit", "--dataset", "karate", "--model", "slow.py:make", "--epochs", "2", "--steps", "1000000",
         "--tolerance", "0", "--output", "deep/out", "--json",
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not Path("searching").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert out == ""
     assert err.splitlines() == [
@@ -116,3 +117,23 @@ def test_progress_is_for_terminals_only(capsys):
     with show_search("gcn", quiet=False) as (callbacks, on_layer):
         assert callbacks == []
         on_layer("act.0", 1, 2)
+
+
+def test_progress_at_a_terminal(monkeypatch, karate, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any stream for a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    model = gm.build_model("gcn", karate)
+    with show_training("my gcn", 3, quiet=False) as callbacks:
+        gm.fit(model, karate, epochs=3, callbacks=callbacks)
+    with show_search("my gcn", quiet=False) as (callbacks, on_layer):
+        gm.audit(
+            model, karate, layers=["act.0"], budget=gm.Budget(steps=3), callbacks=callbacks, on_layer=on_layer
+        )
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "training my gcn" in captured.err
+    assert "act.0 (1 of 1)" in captured.err
+    for show in (show_training("my gcn", 3, quiet=True), show_search("my gcn", quiet=True)):
+        with show:
+            pass
+    assert capsys.readouterr().err == ""

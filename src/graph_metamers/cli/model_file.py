@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.errors import FileFormatError, ModelError
+from graph_metamers.errors import FileFormatError, GraphMetamersError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,8 @@ def load_own_model(spec: str, dataset: Dataset, *, seed: int) -> nn.Module:
     FileFormatError
         If the file is missing or no Python.
     ModelError
-        If there is no such function, or it fails or returns something else than a module.
+        If there is no such function, or it fails or returns something else than a module, or the module
+        cannot be run on the graph.
     """
     import torch  # noqa: PLC0415 (takes seconds)
 
@@ -56,8 +57,9 @@ def load_own_model(spec: str, dataset: Dataset, *, seed: int) -> nn.Module:
             ]
             raise ModelError(f"{file} has no {name!r}; it defines {', '.join(own) or 'nothing'}")
         model = _call(namespace[name], spec, file, dataset)
-    if not isinstance(model, torch.nn.Module):
-        raise ModelError(f"{spec} must return a torch.nn.Module, got {type(model).__name__}")
+        if not isinstance(model, torch.nn.Module):
+            raise ModelError(f"{spec} must return a torch.nn.Module, got {type(model).__name__}")
+        _try(model, spec, file, dataset)
     return model
 
 
@@ -113,6 +115,23 @@ def _arguments(factory: Any, spec: str, dataset: Dataset) -> tuple[list[Any], di
         names = ", ".join(parameter.name for parameter in required)
         raise ModelError(f"{spec} must need no parameter or one, the data set, got {names}")
     return [dataset] * len(required), {}
+
+
+def _try(model: nn.Module, spec: str, file: Path, dataset: Dataset) -> None:
+    """Run the model once; lazy weights get their shapes here, under the seed."""
+    import torch  # noqa: PLC0415 (takes seconds)
+
+    from graph_metamers.reading.binding import call_model  # noqa: PLC0415
+
+    try:
+        with torch.no_grad():
+            call_model(model.eval(), dataset.graph)
+    except GraphMetamersError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the model of {spec} cannot be run on {dataset.name}: {_described(error, file)}"
+        ) from error
 
 
 def _described(error: BaseException, file: Path) -> str:
