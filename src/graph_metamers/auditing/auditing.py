@@ -19,7 +19,7 @@ from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.storage import environment, fingerprint
-from graph_metamers.synthesis import Budget, SearchProgress, generate
+from graph_metamers.synthesis import Budget, SearchProgress, check_search, generate
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def audit(
         As `generate`.
     """
     started = time.monotonic()
+    check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
@@ -89,6 +90,8 @@ def audit(
     vary = vary if vary is not None else Features(kind=dataset.feature_kind)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
+    if not names or len(set(names)) != len(names):
+        raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(module, graph, names, forward=forward, transform=transform, accuracy=scores.test)
     checks.raise_for_errors()

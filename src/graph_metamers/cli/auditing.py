@@ -46,7 +46,7 @@ def audit(
     """Audit every layer of one model on one graph."""
     started = time.monotonic()
     require_folder(output, AUDIT_MARKER)
-    budget = budget_of(search)
+    budget = budget_of(search, seed=seed)
     dataset = load_data(data, seed=seed)
     prepared = prepare_model(model, dataset, seed=seed)
     require_layers(prepared, dataset, layer)

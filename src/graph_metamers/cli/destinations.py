@@ -46,15 +46,8 @@ def require_folder(path: Path | None, marker: str) -> None:
     OutputError
         If it cannot, a file has that name, or a folder that is not ours.
     """
-    from graph_metamers.storage import ensure_writable  # noqa: PLC0415 (imports torch)
+    from graph_metamers.storage import ensure_replaceable, ensure_writable  # noqa: PLC0415 (imports torch)
 
-    if path is None:
-        return
-    ensure_writable(path)
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"cannot write the folder {path}: a file has that name. Choose another name")
-    if path.is_dir() and any(path.iterdir()) and not (path / marker).is_file():
-        raise OutputError(
-            f"cannot replace the folder {path}: it is not empty and has no file {marker!r}, so it was not "
-            "written by this command. Choose another folder, or empty this one"
-        )
+    if path is not None:
+        ensure_writable(path)
+        ensure_replaceable(path, marker=marker)

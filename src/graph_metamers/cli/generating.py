@@ -39,7 +39,7 @@ def generate(
 ) -> None:
     """Search for one metamer; exits with 1 if none was found."""
     require_folder(output, METAMER_MARKER)
-    budget = budget_of(search)
+    budget = budget_of(search, seed=seed)
     dataset = load_data(data, seed=seed)
     prepared = prepare_model(model, dataset, seed=seed)
     require_layers(prepared, dataset, layer)

@@ -54,8 +54,17 @@ def load_data(options: DataOptions, *, seed: int) -> Dataset:
     )
 
 
-def budget_of(options: SearchOptions) -> gm.Budget:
-    """Make the budget of a search; call it before anything long, since it refuses what is out of range."""
+def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
+    """Make the budget of a search, and refuse what is out of range; call it before anything long."""
+    from graph_metamers.synthesis import check_search  # noqa: PLC0415 (imports torch)
+
+    check_search(
+        solver=options.solver,
+        init=options.init,
+        tolerance=options.tolerance,
+        min_distance=options.min_distance,
+        seed=seed,
+    )
     return gm.Budget(steps=options.steps, seconds=options.seconds)
 
 

@@ -14,6 +14,7 @@ from graph_metamers.datasets.karate import load_karate
 from graph_metamers.datasets.planetoid import CITESEER, CORA, load_planetoid
 from graph_metamers.errors import DatasetError, ParameterError
 from graph_metamers.graphs import infer_feature_kind
+from graph_metamers.parameters import MAX_SEED, check_choice, check_integer
 from graph_metamers.types import FeatureKind
 
 if TYPE_CHECKING:
@@ -136,10 +137,9 @@ def load_dataset(
     """
     if split != 0 or isinstance(split, bool):
         raise ParameterError("split", "0", split, "This data set has one split; 'seed' varies a seeded one")
-    if not isinstance(seed, int) or seed < 0:
-        raise ParameterError("seed", "an integer of at least 0", seed)
-    if feature_kind is not None and feature_kind not in _KINDS:
-        raise ParameterError("feature_kind", f"one of {_KINDS}", feature_kind)
+    check_integer("seed", seed, low=0, high=MAX_SEED)
+    if feature_kind is not None:
+        check_choice("feature_kind", feature_kind, _KINDS)
     dataset = _load(name_or_path, seed, data_root)
     return dataset if feature_kind is None else _with_kind(dataset, feature_kind)
 

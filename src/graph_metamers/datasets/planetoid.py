@@ -7,7 +7,10 @@ unpickler and never writes, except to download files that are not there; the res
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch_geometric.data import download_url
@@ -18,11 +21,10 @@ from graph_metamers.datasets.dataset import Dataset
 from graph_metamers.datasets.planetoid_files import PARTS, raw_file, read_raw
 from graph_metamers.errors import DatasetError, FileFormatError
 from graph_metamers.graphs import infer_feature_kind
-from graph_metamers.storage import atomic_file
+from graph_metamers.storage import atomic_file, ensure_writable
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
 __all__ = ["CITESEER", "CORA", "PlanetoidFiles", "load_planetoid"]
 
@@ -145,9 +147,11 @@ def load_planetoid(files: PlanetoidFiles, *, data_root: str | os.PathLike[str] |
 
 def _download(path: Path, files: PlanetoidFiles, part: str) -> None:
     url = f"{Planetoid.url}/{path.name}"
-    with atomic_file(path) as temporary:
+    ensure_writable(path)
+    # Into a folder of its own first: a download that fails leaves no empty folders in the data root.
+    with tempfile.TemporaryDirectory() as folder:
         try:
-            download_url(url, str(temporary.parent), log=False, filename=temporary.name)
+            downloaded = Path(download_url(url, folder, log=False, filename=path.name))
         except OSError as error:
             names = ", ".join(raw_file(path.parent, files.name, p).name for p in PARTS)
             raise DatasetError(
@@ -155,9 +159,11 @@ def _download(path: Path, files: PlanetoidFiles, part: str) -> None:
                 f"be downloaded ({error}). Put these files there: {names}. If you have them elsewhere, point "
                 f"--data-root or ${ENVIRONMENT_VARIABLE} to the folder that holds planetoid/{files.name}/raw"
             ) from error
-        found = hashlib.sha256(temporary.read_bytes()).hexdigest()
+        found = hashlib.sha256(downloaded.read_bytes()).hexdigest()
         if found != files.sha256[part]:
             raise FileFormatError(
                 f"{url} gave another file than the published one (SHA-256 {found}). Try again, or get it "
                 "from another place"
             )
+        with atomic_file(path) as temporary:
+            shutil.copyfile(downloaded, temporary)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch_geometric.nn.models import LabelPropagation
 
 from graph_metamers.metrics import Accuracy, accuracy_of
-from graph_metamers.models.parameters import check_integer, check_real
+from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.training.scoring import require_node_level
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
-from graph_metamers.models.parameters import check_choice
+from graph_metamers.parameters import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable

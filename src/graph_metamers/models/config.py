@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from graph_metamers.models.activation_functions import ACTIVATION_FUNCTIONS
 from graph_metamers.models.convolutions import find_convolution
-from graph_metamers.models.parameters import check_choice, check_flag, check_integer, check_real
+from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real
 
 NORMS = ("none", "batch", "layer")
 """The normalisations between a convolution and its activation function."""

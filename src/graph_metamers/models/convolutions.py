@@ -9,7 +9,7 @@ from torch import nn
 from torch_geometric.nn import GCNConv, GINConv, SAGEConv
 
 from graph_metamers.models.activation_functions import build_activation
-from graph_metamers.models.parameters import check_choice
+from graph_metamers.parameters import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +140,7 @@ def find_convolution(name: str) -> Convolution:
     ParameterError
         If there is none; the error suggests the closest.
     """
-    return CONVOLUTIONS[_CANONICAL_NAMES[check_choice("name", name, _CANONICAL_NAMES)]]
+    return CONVOLUTIONS[_CANONICAL_NAMES[check_choice("model", name, _CANONICAL_NAMES)]]
 
 
 def list_models() -> list[ModelInfo]:

@@ -11,7 +11,7 @@ from torch import nn
 from graph_metamers.models.activation_functions import build_activation
 from graph_metamers.models.config import ModelConfig
 from graph_metamers.models.convolutions import find_convolution
-from graph_metamers.models.parameters import MAX_SEED, check_integer
+from graph_metamers.parameters import MAX_SEED, check_integer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["atomic_directory", "atomic_file", "ensure_writable"]
+__all__ = ["atomic_directory", "atomic_file", "ensure_replaceable", "ensure_writable"]
 
 
 def ensure_writable(path: str | os.PathLike[str]) -> None:
@@ -126,7 +126,7 @@ def atomic_directory(path: str | os.PathLike[str], *, marker: str) -> Iterator[P
     if Path(marker).name != marker or marker in {"", ".."}:
         raise ParameterError("marker", "a plain file name", marker)
     target = Path(path).resolve()
-    _ensure_ours(target, marker)
+    ensure_replaceable(target, marker=marker)
     _prepare_parent(target)
     temporary = _sibling(target)
     _make(temporary)
@@ -134,15 +134,22 @@ def atomic_directory(path: str | os.PathLike[str], *, marker: str) -> Iterator[P
         yield temporary
         (temporary / marker).touch()
         # A second time: the block may have run for hours.
-        _ensure_ours(target, marker)
+        ensure_replaceable(target, marker=marker)
         _take_place(temporary, target)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
 
 
-def _ensure_ours(target: Path, marker: str) -> None:
-    """Raise unless `target` is free, empty, or a folder with our `marker`."""
+def ensure_replaceable(path: str | os.PathLike[str], *, marker: str) -> None:
+    """Check that a folder may be written at `path`: it is free, empty, or holds our `marker`.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or a folder of someone else's.
+    """
+    target = Path(path)
     if not target.exists():
         return
     if not target.is_dir():

@@ -1,7 +1,7 @@
 """Generating metamers: input + objective + solver -> Metamer."""
 
 from graph_metamers.synthesis.budget import Budget
-from graph_metamers.synthesis.generating import generate
+from graph_metamers.synthesis.generating import check_search, generate
 from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
 from graph_metamers.synthesis.progress import ProgressBar
@@ -16,6 +16,7 @@ __all__ = [
     "ProgressBar",
     "SearchProgress",
     "Status",
+    "check_search",
     "generate",
     "load_metamer",
     "save_metamer",

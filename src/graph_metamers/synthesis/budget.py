@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from graph_metamers.errors import ParameterError
+from graph_metamers.parameters import check_integer, check_real
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Budget:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise ParameterError("steps", "an integer >= 1", self.steps)
-        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise ParameterError("seconds", "a number > 0, or None for no limit", self.seconds)
+        check_integer("steps", self.steps, low=1)
+        if self.seconds is not None:
+            check_real("seconds", self.seconds, low=0, low_included=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,13 +15,21 @@ from graph_metamers.inputs import Init, Variables, Vary, resolve_variables
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.metrics.classification import Agreement, Task, prediction_agreement
 from graph_metamers.metrics.fidelity import activation_loss, item_loss
+from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.metamer import Metamer, final_status
 from graph_metamers.synthesis.problem import Problem
-from graph_metamers.synthesis.solvers import Search, SearchProgress, Solution, Solver, resolve_solver
+from graph_metamers.synthesis.solvers import (
+    SOLVER_NAMES,
+    Search,
+    SearchProgress,
+    Solution,
+    Solver,
+    resolve_solver,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,7 +126,7 @@ def generate(
     True
     """
     started = time.monotonic()
-    _validate(init, tolerance, min_distance, seed)
+    check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
     budget = budget or Budget()
     names = [layer] if isinstance(layer, str) else list(layer)
     if not names or len(set(names)) != len(names):
@@ -264,14 +271,22 @@ def _tell(callbacks: Sequence[Callback], progress: SearchProgress) -> None:
         callback(progress)
 
 
-def _validate(init: str, tolerance: float, min_distance: float, seed: int) -> None:
-    if init not in get_args(Init):
-        raise ParameterError("init", f"one of {', '.join(map(repr, get_args(Init)))}", init)
-    for name, value in (("tolerance", tolerance), ("min_distance", min_distance)):
-        if isinstance(value, bool) or not math.isfinite(value) or value < 0:
-            raise ParameterError(name, "a number >= 0", value)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ParameterError("seed", "an integer >= 0", seed)
+def check_search(
+    *, solver: str | Solver, init: str, tolerance: float, min_distance: float, seed: int
+) -> None:
+    """Check the settings of a search that need neither model nor graph; call it before anything long.
+
+    Raises
+    ------
+    ParameterError
+        If one is outside its range; see `generate`.
+    """
+    if isinstance(solver, str):
+        check_choice("solver", solver, SOLVER_NAMES)
+    check_choice("init", init, get_args(Init))
+    check_real("tolerance", tolerance, low=0)
+    check_real("min_distance", min_distance, low=0)
+    check_integer("seed", seed, low=0, high=MAX_SEED)
 
 
 def _describe(variables: Variables) -> dict[str, Json]:

@@ -31,7 +31,7 @@ class ProgressBar:
     def __init__(self, label: str = "searching") -> None:
         self.label = label
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("step {task.completed:.0f} of at most {task.total:.0f}, loss {task.fields[loss]:.2e}"),
             TimeElapsedColumn(),

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (the field's own name)
 
 from graph_metamers.errors import ModelError, RunFailedError
-from graph_metamers.models.parameters import MAX_SEED, check_integer, check_real
+from graph_metamers.parameters import MAX_SEED, check_integer, check_real
 from graph_metamers.reading.binding import call_model
 from graph_metamers.training.results import FitConfig, FitResult, ModelT, TrainingStep
 from graph_metamers.training.scoring import on_device_of, require_logits, require_node_level, score

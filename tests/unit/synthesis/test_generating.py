@@ -174,8 +174,8 @@ def test_regression_and_one_logit_have_their_own_agreement():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": -1}, "'seed' parameter must be an integer >= 0, got -1"),
-        ({"tolerance": math.nan}, "'tolerance' parameter must be a number >= 0, got nan"),
+        ({"seed": -1}, "'seed' parameter must be an integer from 0 to .*, got -1"),
+        ({"tolerance": math.nan}, "'tolerance' parameter must be a finite number at least 0, got nan"),
         ({"min_distance": -0.1}, "'min_distance' parameter"),
         ({"init": "zeros"}, "'init' parameter must be one of 'noise', 'permuted', 'reference'"),
         ({"solver": "sgd"}, "'solver' parameter"),

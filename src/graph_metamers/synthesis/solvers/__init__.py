@@ -2,7 +2,17 @@
 
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
-from graph_metamers.synthesis.solvers.registry import SOLVERS, resolve_solver
+from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
 
-__all__ = ["LBFGS", "SOLVERS", "Adam", "Search", "SearchProgress", "Solution", "Solver", "resolve_solver"]
+__all__ = [
+    "LBFGS",
+    "SOLVERS",
+    "SOLVER_NAMES",
+    "Adam",
+    "Search",
+    "SearchProgress",
+    "Solution",
+    "Solver",
+    "resolve_solver",
+]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from graph_metamers.errors import ParameterError
+from graph_metamers.parameters import check_real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +36,7 @@ class Adam:
     name: ClassVar[str] = "adam"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ParameterError("learning_rate", "a number > 0", self.learning_rate)
+        check_real("learning_rate", self.learning_rate, low=0, low_included=False)
 
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""

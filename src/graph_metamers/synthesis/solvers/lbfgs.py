@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import torch
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.parameters import check_integer
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class LBFGS:
     name: ClassVar[str] = "lbfgs"
 
     def __post_init__(self) -> None:
-        if isinstance(self.history, bool) or not isinstance(self.history, int) or self.history < 1:
-            raise ParameterError("history", "an integer >= 1", self.history)
+        check_integer("history", self.history, low=1)
 
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graph_metamers.errors import ParameterError
+from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STRAIGHT_THROUGH_LEARNING_RATE = 0.3  # logits start with a spread of 1: steps of 0.01 hardly reorder them
 
 SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS}
+SOLVER_NAMES = ("auto", *SOLVERS)
 
 
 def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
@@ -29,8 +30,7 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     """
     if not isinstance(solver, str):
         return solver
-    if solver not in ("auto", *SOLVERS):
-        raise ParameterError("solver", f"'auto', {', '.join(map(repr, SOLVERS))} or a solver object", solver)
+    check_choice("solver", solver, SOLVER_NAMES)
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver in ("auto", "adam") else SOLVERS[solver]()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.models.parameters import check_choice, check_flag, check_integer, check_real
+from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real
 
 
 @pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2)])
