@@ -6,12 +6,15 @@ self-pipe of its event loop is a pair of unix sockets. The pages are opened as f
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+import graph_metamers as gm
 from graph_metamers.report import expected_sections, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -30,7 +33,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-REPORTS = ("images", "words", "numbers", "mixed", "hostile")
+# A report that is there already, such as the demo's, with the saved audits beside it, is looked at too.
+GIVEN = os.environ.get("GRAPH_METAMERS_REPORT")
+REPORTS = ("images", "words", "numbers", "mixed", "hostile", *(["given"] if GIVEN else []))
 SIZES = {390: 844, 1280: 900}
 SMALLEST_CONTRAST = 4.5  # WCAG 2.1, level AA, text
 
@@ -88,19 +93,28 @@ def browser():
 
 @pytest.fixture(scope="module")
 def audits_of(image_audits, word_audit, numeric_audit, chance_audit, hostile_audit):
-    return {
+    audits = {
         "images": image_audits,
         "words": [word_audit],
         "numbers": [numeric_audit, chance_audit],
         "mixed": [*image_audits, word_audit, chance_audit],
         "hostile": [hostile_audit],
     }
+    if GIVEN:
+        saved = sorted(path.parent for path in Path(GIVEN).parent.glob("*/audit.json"))
+        audits["given"] = [gm.load_audit(folder) for folder in saved]
+    return audits
 
 
 @pytest.fixture(scope="module")
 def reports(audits_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    return {name: write_report(audits, folder / f"{name}.html") for name, audits in audits_of.items()}
+    written = {
+        name: write_report(audits, folder / f"{name}.html")
+        for name, audits in audits_of.items()
+        if name != "given"
+    }
+    return written | ({"given": Path(GIVEN).resolve()} if GIVEN else {})
 
 
 @pytest.fixture
