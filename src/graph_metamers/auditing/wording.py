@@ -47,19 +47,11 @@ def verdict(audit: Audit) -> tuple[str, ...]:
 
 def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
     """At most five sentences about what to do now, by rule, the most urgent first."""
-    sentences: list[str] = []
-    for rule in (
-        _advise_training,
-        _advise_findings,
-        _advise_control,
-        _advise_budget,
-        _advise_width,
-        _advise_use,
-    ):
-        for sentence in (rule(audit) for audit in audits):
-            if sentence and sentence not in sentences:
-                sentences.append(sentence)
-    return tuple(sentences[:MAX_ADVICE])
+    sentences: list[str | None] = []
+    for rule in (_advise_training, _advise_findings, _advise_control, _advise_budget, _advise_width):
+        sentences += [rule(audit) for audit in audits]
+    sentences.append(_advise_use(audits))
+    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))[:MAX_ADVICE]
 
 
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
@@ -131,12 +123,13 @@ def _advise_width(audit: Audit) -> str | None:
     )
 
 
-def _advise_use(audit: Audit) -> str | None:
-    if not any(layer.metamer.is_metamer for layer in audit.layers):
+def _advise_use(audits: Sequence[Audit]) -> str | None:
+    names = [audit.model_name for audit in audits if any(layer.metamer.is_metamer for layer in audit.layers)]
+    if not names:
         return None
     return (
-        f"Changes like those pictured reach no alarm that watches {audit.model_name}'s activations or "
-        "predictions: if they matter to you, watch the input features themselves."
+        f"Changes like those pictured reach no alarm that watches the activations or predictions of "
+        f"{' or '.join(dict.fromkeys(names))}: if they matter to you, watch the input features themselves."
     )
 
 
