@@ -52,11 +52,11 @@ def read_graphml(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         If the attributes do not make features and classes.
     """
     graph = _parse(path, _safe_text(path))
-    names = {name: None for _, attributes in graph.nodes(data=True) for name in attributes}
     columns = _Columns(graph)
+    names = columns.names()
     try:
-        features = _feature_names(columns, list(names))
-        classes, class_names = _classes(columns, list(names))
+        features = _feature_names(columns, names)
+        classes, class_names = _classes(columns, names)
         parts: dict[str, Any] = {
             "x": torch.tensor([columns.complete(name) for name in features], dtype=torch.float64).t(),
             "y": classes,
@@ -69,7 +69,9 @@ def read_graphml(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         parts["edge_index"] = edge_index
         if weights is not None:
             parts["edge_weight"] = weights
-    except (OverflowError, RuntimeError, TypeError) as error:
+    except DatasetError:
+        raise
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise DatasetError(f"an attribute is no number that fits in 64 bits: {error}. Replace it") from error
     used = {*features, *_MASKS, _class_attribute(names)}
     left_out = [f"{name} of nodes" for name in names if name not in used] + of_edges
@@ -129,6 +131,11 @@ class _Columns:
         self._nodes = list(graph.nodes(data=True))
         self._defaults: dict[str, Any] = graph.graph.get("node_default", {})
 
+    def names(self) -> list[str]:
+        """List every attribute that some node has, in the order of the file."""
+        found = {name: None for _, attributes in self._nodes for name in attributes}
+        return [*found, *(name for name in self._defaults if name not in found)]
+
     def values(self, name: str) -> list[Any]:
         """List the values; None where there is none."""
         default = self._defaults.get(name)
@@ -163,7 +170,7 @@ def _feature_names(columns: _Columns, names: Sequence[str]) -> list[str]:
     return features
 
 
-def _class_attribute(names: Any) -> str | None:
+def _class_attribute(names: Sequence[str]) -> str | None:
     return next((name for name in _CLASS_ATTRIBUTES if name in names), None)
 
 
