@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from graph_metamers.datasets.attributed import (
+    AMAZON_COMPUTERS,
+    CITESEER_FULL,
+    COAUTHOR_CS,
+    CORA_ML,
+    load_attributed,
+)
 from graph_metamers.datasets.digits import load_digits_graph
-from graph_metamers.datasets.files import load_graph_file
+from graph_metamers.datasets.files import GRAPH_FILE_SUFFIXES, load_graph_file
+from graph_metamers.datasets.geom_gcn import ACTOR, CORNELL, TEXAS, WISCONSIN, load_geom_gcn
+from graph_metamers.datasets.heterophilous import CHAMELEON, MINESWEEPER, load_heterophilous
 from graph_metamers.datasets.karate import load_karate
+from graph_metamers.datasets.masks import NUM_PUBLISHED_SPLITS
 from graph_metamers.datasets.planetoid import CITESEER, CORA, load_planetoid
 from graph_metamers.errors import DatasetError, ParameterError
 from graph_metamers.graphs import infer_feature_kind
@@ -20,7 +31,13 @@ from graph_metamers.types import FeatureKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graph_metamers.datasets.attributed import AttributedSet
     from graph_metamers.datasets.dataset import Dataset
+    from graph_metamers.datasets.geom_gcn import GeomGCNSet
+    from graph_metamers.datasets.heterophilous import HeterophilousSet
+    from graph_metamers.datasets.planetoid import PlanetoidFiles
+
+    _Loader = Callable[[int, int, "_Root"], Dataset]
 
 __all__ = ["DatasetInfo", "list_datasets", "load_dataset"]
 
@@ -42,39 +59,77 @@ class DatasetInfo:
         Who made it.
     needs_files
         Whether raw files must be in the data root or be downloaded; the others come with the installation.
+    num_splits
+        How many splits it brings; those of a set that brings none are seeded, and count as one.
     """
 
     name: str
     summary: str
     source: str
     needs_files: bool
+    num_splits: int = 1
 
 
 _Root = str | os.PathLike[str] | None
 
-_CATALOG: dict[str, tuple[DatasetInfo, Callable[[int, _Root], Dataset]]] = {
+
+def _attributed(files: AttributedSet, summary: str) -> tuple[DatasetInfo, _Loader]:
+    return (
+        DatasetInfo(files.name, summary, files.source, True),
+        lambda seed, _, root: load_attributed(files, seed=seed, data_root=root),
+    )
+
+
+def _geom_gcn(files: GeomGCNSet, summary: str) -> tuple[DatasetInfo, _Loader]:
+    return (
+        DatasetInfo(files.name, summary, files.source, True, NUM_PUBLISHED_SPLITS),
+        lambda _, split, root: load_geom_gcn(files, split=split, data_root=root),
+    )
+
+
+def _heterophilous(files: HeterophilousSet, summary: str) -> tuple[DatasetInfo, _Loader]:
+    return (
+        DatasetInfo(files.name, summary, files.source, True, NUM_PUBLISHED_SPLITS),
+        lambda _, split, root: load_heterophilous(files, split=split, data_root=root),
+    )
+
+
+def _planetoid(files: PlanetoidFiles, summary: str) -> tuple[DatasetInfo, _Loader]:
+    return (
+        DatasetInfo(files.name.lower(), summary, files.source, True),
+        lambda _seed, _split, root: load_planetoid(files, data_root=root),
+    )
+
+
+_CATALOG: dict[str, tuple[DatasetInfo, _Loader]] = {
     info.name: (info, load)
     for info, load in (
         (
             DatasetInfo(
                 "digits", "1797 handwritten digits of 8 x 8 pixels, joined by likeness", "scikit-learn", False
             ),
-            lambda seed, _: load_digits_graph(seed=seed),
+            lambda seed, _split, _root: load_digits_graph(seed=seed),
         ),
         (
             DatasetInfo(
                 "karate", "34 members of a karate club, joined by friendship", "PyTorch Geometric", False
             ),
-            lambda seed, _: load_karate(seed=seed),
+            lambda seed, _split, _root: load_karate(seed=seed),
         ),
-        (
-            DatasetInfo("cora", "2708 papers, joined by citation; 1433 words", CORA.source, True),
-            lambda _, root: load_planetoid(CORA, data_root=root),
+        _planetoid(CORA, "2708 papers, joined by citation; 1433 words"),
+        _planetoid(CITESEER, "3327 papers, joined by citation; 3703 words"),
+        _attributed(CORA_ML, "2995 papers, joined by citation; 2879 words, with their spelling"),
+        _attributed(CITESEER_FULL, "4230 papers, joined by citation; 602 words"),
+        _attributed(AMAZON_COMPUTERS, "13752 goods, joined if often bought together; 767 words of reviews"),
+        _attributed(
+            COAUTHOR_CS, "18333 authors, joined by a common paper; 6805 key words, with their spelling"
         ),
-        (
-            DatasetInfo("citeseer", "3327 papers, joined by citation; 3703 words", CITESEER.source, True),
-            lambda _, root: load_planetoid(CITESEER, data_root=root),
-        ),
+        _geom_gcn(TEXAS, "183 web pages of a university, joined by links; 1703 words; heterophilous"),
+        _geom_gcn(WISCONSIN, "251 web pages of a university, joined by links; 1703 words; heterophilous"),
+        _geom_gcn(CORNELL, "183 web pages of a university, joined by links; 1703 words; heterophilous"),
+        _geom_gcn(ACTOR, "7600 actors, joined if on one Wikipedia page; 932 words; heterophilous"),
+        _heterophilous(CHAMELEON, "2277 Wikipedia pages, joined by links; 2325 words; heterophilous"),
+        _heterophilous(MINESWEEPER, "10000 cells of a board, joined to their neighbours; which are mines?"),
     )
 }
 
@@ -84,8 +139,8 @@ def list_datasets() -> list[DatasetInfo]:
 
     Examples
     --------
-    >>> [info.name for info in list_datasets()]
-    ['digits', 'karate', 'cora', 'citeseer']
+    >>> [info.name for info in list_datasets()][:5]
+    ['digits', 'karate', 'cora', 'citeseer', 'cora_ml']
     """
     return [info for info, _ in _CATALOG.values()]
 
@@ -103,9 +158,9 @@ def load_dataset(
     Parameters
     ----------
     name_or_path
-        A name from `list_datasets` (in any case), or a .pt, .npz or .safetensors file.
+        A name from `list_datasets` (in any case), or a .pt, .npz, .safetensors or .graphml file.
     split
-        Which split of those the data set has; all that exist today have one, 0.
+        Which split of those the data set brings, from 0; `DatasetInfo.num_splits` says how many there are.
     seed
         Decides a split that the data set does not bring itself; at least 0.
     data_root
@@ -135,22 +190,30 @@ def load_dataset(
     >>> load_dataset("digits").num_classes
     10
     """
-    if split != 0 or isinstance(split, bool):
-        raise ParameterError("split", "0", split, "This data set has one split; 'seed' varies a seeded one")
     check_integer("seed", seed, low=0, high=MAX_SEED)
     if feature_kind is not None:
         check_choice("feature_kind", feature_kind, _KINDS)
-    dataset = _load(name_or_path, seed, data_root)
+    dataset = _load(name_or_path, split, seed, data_root)
     return dataset if feature_kind is None else _with_kind(dataset, feature_kind)
 
 
-def _load(name_or_path: str | os.PathLike[str], seed: int, data_root: _Root) -> Dataset:
+def _load(name_or_path: str | os.PathLike[str], split: int, seed: int, data_root: _Root) -> Dataset:
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and name.lower() in _CATALOG:
-        return _CATALOG[name.lower()][1](seed, data_root)
+        info, load = _CATALOG[name.lower()]
+        return load(seed, _checked_split(split, info.name, info.num_splits), data_root)
     if isinstance(name_or_path, str) and not _looks_like_path(name):
         raise DatasetError(_unknown(name))
+    _checked_split(split, "a graph of your own", 1)
     return load_graph_file(name, seed=seed)
+
+
+def _checked_split(split: object, name: str, count: int) -> int:
+    if isinstance(split, bool) or not isinstance(split, Integral) or not 0 <= int(split) < count:
+        must = "0" if count == 1 else f"an integer from 0 to {count - 1}"
+        how_many = "one split; 'seed' varies a seeded one" if count == 1 else f"{count} splits"
+        raise ParameterError("split", must, split, f"{name[0].upper()}{name[1:]} has {how_many}")
+    return int(split)
 
 
 def _looks_like_path(name: str) -> bool:
@@ -161,9 +224,10 @@ def _looks_like_path(name: str) -> bool:
 def _unknown(name: str) -> str:
     close = get_close_matches(name.lower(), _CATALOG, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
+    *others, last = GRAPH_FILE_SUFFIXES
     return (
         f"there is no data set {name!r}.{hint} Known are {', '.join(_CATALOG)}; "
-        "a graph of your own is named by the path of its .pt, .npz or .safetensors file"
+        f"a graph of your own is named by the path of its {', '.join(others)} or {last} file"
     )
 
 

@@ -1,4 +1,4 @@
-"""A user's own graph from a file: .pt, .npz, or the .safetensors files of `save_graph`."""
+"""A user's own graph from a file: .pt, .npz, .graphml, or the .safetensors files of `save_graph`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
+    _Reader = Callable[[Path], tuple[dict[str, Any], tuple[str, ...]]]
+
 __all__ = ["GRAPH_FILE_SUFFIXES", "load_graph_file"]
 
 _EDGE_VALUES = ("edge_weight", "edge_attr")
@@ -57,7 +59,7 @@ def load_graph_file(path: str | os.PathLike[str], *, seed: int) -> Dataset:
     Parameters
     ----------
     path
-        A .pt, .npz or .safetensors file.
+        A .pt, .npz, .safetensors or .graphml file; for what the last holds see `read_graphml`.
     seed
         Decides the split if the file has no masks.
 
@@ -69,14 +71,15 @@ def load_graph_file(path: str | os.PathLike[str], *, seed: int) -> Dataset:
         If what it holds is not a graph one can train on; the message says what and how to mend it.
     """
     file = Path(path)
-    parts = _read(file)
+    reader = _reader(file)
     try:
-        return _dataset(parts, file, seed)
+        parts, notes = reader(file)
+        return _dataset(parts, file, seed, notes)
     except DatasetError as error:
         raise DatasetError(f"{file}: {error}") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _reader(file: Path) -> _Reader:
     reader = _READERS.get(file.suffix.lower())
     if file.is_dir():
         raise FileFormatError(f"{file} is a folder, not a file. Name the file in it")
@@ -87,32 +90,41 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file} has the unknown ending {file.suffix!r}; known are {', '.join(GRAPH_FILE_SUFFIXES)}. "
             "Save the graph as one of these"
         )
-    return reader(file)
+    return reader
 
 
-def _read_npz_parts(file: Path) -> dict[str, Any]:
+def _read_npz_parts(file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     arrays = read_npz(file)
     try:
         return {
             name: array if array.dtype.kind in "USO" else torch.from_numpy(array)
             for name, array in arrays.items()
-        }
+        }, ()
     except TypeError as error:
         raise FileFormatError(f"{file} holds an array that is neither numbers nor text: {error}") from error
 
 
-_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    ".pt": lambda file: graph_attributes(read_pt(file), file),
+def _read_graphml_parts(file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    from graph_metamers.datasets.graphml_files import read_graphml  # noqa: PLC0415 (networkx takes half a second)
+
+    return read_graphml(file)
+
+
+_READERS: dict[str, _Reader] = {
+    ".pt": lambda file: (graph_attributes(read_pt(file), file), ()),
     ".npz": _read_npz_parts,
-    ".safetensors": lambda file: graph_attributes(load_graph(file), file),
+    ".safetensors": lambda file: (graph_attributes(load_graph(file), file), ()),
+    ".graphml": _read_graphml_parts,
 }
+"""Each gives the parts of the graph, and sentences on what it left out."""
 
 GRAPH_FILE_SUFFIXES = tuple(_READERS)
 """Endings of the files that `load_dataset` reads."""
 
 
-def _dataset(parts: Mapping[str, Any], file: Path, seed: int) -> Dataset:
-    x, notes = checked_x(parts)
+def _dataset(parts: Mapping[str, Any], file: Path, seed: int, notes: tuple[str, ...]) -> Dataset:
+    x, more_notes = checked_x(parts)
+    notes += more_notes
     num_nodes = len(x)
     edge_index = checked_edge_index(parts, num_nodes)
     y = checked_y(parts, num_nodes)

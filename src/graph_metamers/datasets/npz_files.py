@@ -13,6 +13,7 @@ from graph_metamers.datasets.zip_limits import ensure_within_limit
 from graph_metamers.errors import FileFormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,8 +23,10 @@ __all__ = ["read_npz"]
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read all arrays of an .npz file.
+def read_npz(
+    path: Path, *, required: Collection[str] | None = None, optional: Collection[str] = ()
+) -> dict[str, NDArray[np.generic]]:
+    """Read arrays of an .npz file.
 
     The header of each array is checked against the size of its member before anything is allocated.
 
@@ -31,6 +34,10 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     ----------
     path
         A file of `numpy.savez` or `numpy.savez_compressed`.
+    required
+        Read these only, and refuse a file that lacks one; None reads all arrays.
+    optional
+        Beside `required`, read these too if they are there and hold no Python objects.
 
     Returns
     -------
@@ -40,19 +47,48 @@ def read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises
     ------
     FileFormatError
-        If the file is no archive of arrays, holds Python objects, is damaged, or is too large unpacked.
+        If the file is no archive of arrays, lacks a required one, holds Python objects in what is read, is
+        damaged, or is too large unpacked.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             ensure_within_limit(archive, path)
-            for member in archive.infolist():
+            members = archive.infolist() if required is None else _chosen(archive, required, optional)
+            for member in members:
                 _check_member(archive, member)
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: _native(arrays[name]) for name in arrays.files}
+            names = [member.filename.removesuffix(".npy") for member in members]
+            return {name: _native(arrays[name]) for name in names}
     except FileFormatError:
         raise
-    except (OSError, ValueError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        NotImplementedError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as error:
         raise FileFormatError(f"{path} is not a readable .npz file: {error}") from error
+
+
+def _chosen(
+    archive: zipfile.ZipFile, required: Collection[str], optional: Collection[str]
+) -> list[zipfile.ZipInfo]:
+    """Raise ValueError if a required array is not there; leave out optional ones of Python objects."""
+    members = {member.filename: member for member in archive.infolist()}
+    missing = [name for name in required if f"{name}.npy" not in members]
+    if missing:
+        raise ValueError(f"it has no array {', '.join(missing)}")
+    chosen = [members[f"{name}.npy"] for name in required]
+    for name in optional:
+        member = members.get(f"{name}.npy")
+        if member is not None:
+            with archive.open(member) as file:
+                if not _read_header(file, member.filename)[1].hasobject:
+                    chosen.append(member)
+    return chosen
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

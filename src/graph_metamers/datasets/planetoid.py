@@ -6,22 +6,17 @@ unpickler and never writes, except to download files that are not there; the res
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch_geometric.data import download_url
 from torch_geometric.datasets import Planetoid
 
-from graph_metamers.datasets.data_root import ENVIRONMENT_VARIABLE, resolve_data_root
+from graph_metamers.datasets.data_root import resolve_data_root
 from graph_metamers.datasets.dataset import Dataset
 from graph_metamers.datasets.planetoid_files import PARTS, raw_file, read_raw
-from graph_metamers.errors import DatasetError, FileFormatError
+from graph_metamers.datasets.raw_files import RawFile, ensure_raw_files
 from graph_metamers.graphs import infer_feature_kind
-from graph_metamers.storage import atomic_file, ensure_writable
 
 if TYPE_CHECKING:
     import os
@@ -125,11 +120,13 @@ def load_planetoid(files: PlanetoidFiles, *, data_root: str | os.PathLike[str] |
     OutputError
         If files are missing and the folder cannot be written.
     """
-    raw = resolve_data_root(data_root) / "planetoid" / files.name / "raw"
-    for part in PARTS:
-        path = raw_file(raw, files.name, part)
-        if not path.is_file():
-            _download(path, files, part)
+    folder = f"planetoid/{files.name}/raw"
+    needed = [
+        RawFile(name, f"{Planetoid.url}/{name}", files.sha256[part])
+        for part in PARTS
+        for name in [raw_file(Path(), files.name, part).name]
+    ]
+    raw = ensure_raw_files(resolve_data_root(data_root), folder, needed, title=files.name)
     graph, split, notes = read_raw(raw, files.name, num_classes=len(files.class_names))
     return Dataset(
         name=files.name.lower(),
@@ -143,27 +140,3 @@ def load_planetoid(files: PlanetoidFiles, *, data_root: str | os.PathLike[str] |
         source=files.source,
         notes=notes,
     )
-
-
-def _download(path: Path, files: PlanetoidFiles, part: str) -> None:
-    url = f"{Planetoid.url}/{path.name}"
-    ensure_writable(path)
-    # Into a folder of its own first: a download that fails leaves no empty folders in the data root.
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            downloaded = Path(download_url(url, folder, log=False, filename=path.name))
-        except OSError as error:
-            names = ", ".join(raw_file(path.parent, files.name, p).name for p in PARTS)
-            raise DatasetError(
-                f"{files.name} is not on this machine: {path.name} is missing in {path.parent} and could not "
-                f"be downloaded ({error}). Put these files there: {names}. If you have them elsewhere, point "
-                f"--data-root or ${ENVIRONMENT_VARIABLE} to the folder that holds planetoid/{files.name}/raw"
-            ) from error
-        found = hashlib.sha256(downloaded.read_bytes()).hexdigest()
-        if found != files.sha256[part]:
-            raise FileFormatError(
-                f"{url} gave another file than the published one (SHA-256 {found}). Try again, or get it "
-                "from another place"
-            )
-        with atomic_file(path) as temporary:
-            shutil.copyfile(downloaded, temporary)

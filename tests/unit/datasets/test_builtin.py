@@ -73,7 +73,10 @@ def test_one_seed_gives_one_data_set(name):
 
 def test_the_list_names_what_can_be_loaded():
     infos = list_datasets()
-    assert [info.name for info in infos] == ["digits", "karate", "cora", "citeseer"]
+    assert [info.name for info in infos] == [
+        "digits", "karate", "cora", "citeseer", "cora_ml", "citeseer_full", "amazon_computers", "coauthor_cs",
+        "texas", "wisconsin", "cornell", "actor", "chameleon", "minesweeper",
+    ]  # fmt: skip
     for info in infos:
         if not info.needs_files:
             assert load_dataset(info.name).name == info.name
