@@ -61,6 +61,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "SearchProgress",
         "Status",
         "generate",
+        "generate_many",
         "load_metamer",
         "save_metamer",
     ),
@@ -198,6 +199,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         generate as generate,
+    )
+    from graph_metamers.synthesis import (
+        generate_many as generate_many,
     )
     from graph_metamers.synthesis import (
         load_metamer as load_metamer,

@@ -1,4 +1,4 @@
-"""Pure functions of tensors: how good predictions are, and how far they agree."""
+"""Pure functions: how good predictions are, how far they agree, and how sure a number over seeds is."""
 
 from __future__ import annotations
 
@@ -9,5 +9,31 @@ from graph_metamers.metrics.classification import (
     predicted_classes,
     prediction_agreement,
 )
+from graph_metamers.metrics.statistics import (
+    EffectSize,
+    Interval,
+    PairedTest,
+    bootstrap_interval,
+    cohens_d_z,
+    holm,
+    nested_bootstrap_interval,
+    paired_test,
+    rank_biserial,
+)
 
-__all__ = ["Accuracy", "Agreement", "accuracy_of", "predicted_classes", "prediction_agreement"]
+__all__ = [
+    "Accuracy",
+    "Agreement",
+    "EffectSize",
+    "Interval",
+    "PairedTest",
+    "accuracy_of",
+    "bootstrap_interval",
+    "cohens_d_z",
+    "holm",
+    "nested_bootstrap_interval",
+    "paired_test",
+    "predicted_classes",
+    "prediction_agreement",
+    "rank_biserial",
+]

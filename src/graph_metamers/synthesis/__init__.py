@@ -5,6 +5,7 @@ from graph_metamers.synthesis.generating import check_search, generate
 from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
 from graph_metamers.synthesis.progress import ProgressBar
+from graph_metamers.synthesis.repeating import generate_many
 from graph_metamers.synthesis.solvers import LBFGS, Adam, SearchProgress
 from graph_metamers.synthesis.status import Status
 
@@ -18,6 +19,7 @@ __all__ = [
     "Status",
     "check_search",
     "generate",
+    "generate_many",
     "load_metamer",
     "save_metamer",
 ]
