@@ -1,0 +1,186 @@
+"""The part of the features that a layer can react to at all, and the part that it cannot.
+
+Where raw features enter a layer only through linear maps, however many and whatever comes between, its
+activations depend on X only through X Q, with Q [F, r] an orthonormal basis of what these maps read. Changes
+inside the complement are free: they are found by counting dimensions, not by searching, and are told apart.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graph_metamers.inputs.slots import read_features, write_features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graph_metamers.inputs.variables import Variables
+    from graph_metamers.reading import ModelView
+    from graph_metamers.types import Graph
+
+POINTS = 4  # random feature matrices at which gradients are taken; units that are off at one are on at another
+PROBES = 4  # random combinations of units per point
+
+
+@dataclass(frozen=True, eq=False)
+class VisibleSpace:
+    """What a layer reads of the features.
+
+    Attributes
+    ----------
+    bases
+        Slot -> Q, float64 [F, r], orthonormal columns. r = F where the layer reads every direction.
+    layer
+        The layer.
+    """
+
+    bases: Mapping[str, Tensor]
+    layer: str
+
+    def split(self, graph: Graph, variables: Variables) -> SplitDistance:
+        """Distance of a graph from the reference inside and outside the visible space.
+
+        Parameters
+        ----------
+        graph
+            A changed version of the reference.
+        variables
+            The reference and what may vary.
+        """
+        changed = read_features(graph)
+        totals = {"visible": [0.0, 0.0], "hidden": [0.0, 0.0]}
+        rows: dict[str, Tensor] = {}
+        for slot, values in variables.values.items():
+            basis = self.bases[slot]
+            x = values.reference.double()
+            difference = changed[slot].double() - x
+            centred, variance = x - x.mean(dim=0), x.var(dim=0, correction=0)
+            seen, chance = _squares(difference, centred, variance, basis)
+            totals["visible"][0] += float(seen.sum())
+            totals["visible"][1] += float(chance.sum())
+            all_chance = centred.square().sum(dim=1) + variance.sum()
+            totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
+            totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
+            rows[slot] = (seen / chance).sqrt()
+        visible, hidden = (_ratio(*totals[part]) for part in ("visible", "hidden"))
+        return SplitDistance(visible, hidden, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitDistance:
+    """Distance from the reference in two parts, each over its own chance level (0 = reference, 1 = chance).
+
+    Attributes
+    ----------
+    visible, null_space
+        ||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, each over the root mean square that it has when every
+        feature is drawn from a random node, in closed form. `null_space` is 0 where there is none.
+    rows
+        Slot -> the visible part for every row, [n].
+    """
+
+    visible: float
+    null_space: float
+    rows: Mapping[str, Tensor]
+
+
+def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: int = 0) -> VisibleSpace:
+    """Find what a layer reads of the features, from its gradients.
+
+    Every gradient of an activation with respect to a row of X lies in the row space of the linear maps through
+    which X enters (method: chain rule). Gradients of random combinations of units are taken at the reference and at
+    random features, in float64 on a copy of the model, and their rows span the space: singular values
+    above max(shape) * eps * sigma_max count. This finds the space for any model and names no class; a model
+    that reads X nonlinearly has all F directions.
+
+    Parameters
+    ----------
+    view
+        The model; not changed.
+    variables
+        The reference and what may vary.
+    layer
+        The layer.
+    seed
+        Of points and probes.
+
+    Returns
+    -------
+    VisibleSpace
+
+    Notes
+    -----
+    Costs POINTS * PROBES backward passes in float64 and an SVD of [n, F] for each; ours.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
+    features = {slot: values.reference.double() for slot, values in variables.values.items()}
+    spans: dict[str, list[Tensor]] = {slot: [] for slot in features}
+    with double.borrow():
+        for number in range(POINTS):
+            point = features if number == 0 else {s: _random_like(x, generator) for s, x in features.items()}
+            for slot, gradient in _gradients(double, variables.reference, layer, point, generator):
+                spans[slot].append(gradient)
+    return VisibleSpace({slot: _row_space(torch.cat(parts)) for slot, parts in spans.items()}, layer)
+
+
+def _gradients(
+    view: ModelView,
+    reference: Graph,
+    layer: str,
+    point: Mapping[str, Tensor],
+    generator: torch.Generator,
+) -> list[tuple[str, Tensor]]:
+    leaves = {slot: x.clone().requires_grad_() for slot, x in point.items()}
+    graph = write_features(_double(reference), leaves)
+    activation = view.taps(graph, [layer])[layer].value
+    found = []
+    for _ in range(PROBES):
+        probe = torch.randn(activation.shape, generator=generator, dtype=torch.float64).to(activation.device)
+        gradients = torch.autograd.grad(
+            activation, list(leaves.values()), probe, retain_graph=True, allow_unused=True
+        )
+        found += [
+            (slot, torch.zeros_like(leaf) if gradient is None else gradient)
+            for (slot, leaf), gradient in zip(leaves.items(), gradients, strict=True)
+        ]
+    return found
+
+
+def _double(graph: Graph) -> Graph:
+    """The same graph with every floating-point tensor in float64."""
+    doubled: Graph = copy.copy(graph).apply(lambda t: t.double() if torch.is_floating_point(t) else t)
+    return doubled
+
+
+def _random_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x.device)
+    return x.mean(dim=0) + x.std(dim=0, correction=0).clamp(min=1e-12) * noise
+
+
+def _row_space(rows: Tensor) -> Tensor:
+    """Orthonormal basis of the rows of a matrix [m, F], as columns [F, r]."""
+    # R of a QR has the singular values and the row space of the matrix, and at most F rows.
+    reduced = torch.linalg.qr(rows, mode="r").R if rows.shape[0] > rows.shape[1] else rows
+    _, sigma, directions = torch.linalg.svd(reduced, full_matrices=False)
+    tolerance = max(rows.shape) * torch.finfo(rows.dtype).eps * sigma[:1]
+    basis: Tensor = directions[sigma > tolerance].T.contiguous()
+    return basis
+
+
+def _squares(
+    difference: Tensor, centred: Tensor, variance: Tensor, basis: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Squared length inside the space of every row's change, and what chance gives, [n] each."""
+    seen = (difference @ basis).square().sum(dim=1)
+    chance = (centred @ basis).square().sum(dim=1) + (variance.unsqueeze(1) * basis.square()).sum()
+    return seen, chance
+
+
+def _ratio(squared: float, chance: float) -> float:
+    return float((squared / chance) ** 0.5) if chance > 1e-300 else 0.0
