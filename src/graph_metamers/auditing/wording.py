@@ -30,7 +30,8 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     if audit.at_chance:
         sentences.append(
             f"{audit.model_name} is not shown to be better than chance on {audit.dataset.name} "
-            f"({audit.scores.test}): what it matches says nothing about a trained model."
+            f"({audit.scores.test.accuracy:.1%} right, chance {audit.scores.test.chance:.1%}): what it "
+            "matches says nothing about a trained model."
         )
     matched = [layer for layer in audit.layers if layer.metamer.is_metamer]
     if matched:
@@ -46,19 +47,11 @@ def verdict(audit: Audit) -> tuple[str, ...]:
 
 def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
     """At most five sentences about what to do now, by rule, the most urgent first."""
-    sentences: list[str] = []
-    for rule in (
-        _advise_training,
-        _advise_findings,
-        _advise_control,
-        _advise_budget,
-        _advise_width,
-        _advise_use,
-    ):
-        for sentence in (rule(audit) for audit in audits):
-            if sentence and sentence not in sentences:
-                sentences.append(sentence)
-    return tuple(sentences[:MAX_ADVICE])
+    sentences: list[str | None] = []
+    for rule in (_advise_training, _advise_findings, _advise_control, _advise_budget, _advise_width):
+        sentences += [rule(audit) for audit in audits]
+    sentences.append(_advise_use(audits))
+    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))[:MAX_ADVICE]
 
 
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
@@ -69,8 +62,8 @@ def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
     return (
         f"{audit.model_name} was matched at {layers}: with features {_span(distances)} of the way from the "
         f"reference to unrelated features, activations stay the same to a loss of {losses:.1g} and "
-        f"{min(agreement.value for agreement in agreements):.1%} or more of the predictions stay "
-        f"(with unrelated features {max(agreement.chance for agreement in agreements):.1%} at the most)."
+        f"{_span([agreement.value for agreement in agreements], digits=1)} of the predictions stay "
+        f"({_span([agreement.chance for agreement in agreements], digits=1)} with unrelated features)."
     )
 
 
@@ -130,12 +123,13 @@ def _advise_width(audit: Audit) -> str | None:
     )
 
 
-def _advise_use(audit: Audit) -> str | None:
-    if not any(layer.metamer.is_metamer for layer in audit.layers):
+def _advise_use(audits: Sequence[Audit]) -> str | None:
+    names = [audit.model_name for audit in audits if any(layer.metamer.is_metamer for layer in audit.layers)]
+    if not names:
         return None
     return (
-        f"Changes like those pictured reach no alarm that watches {audit.model_name}'s activations or "
-        "predictions: if they matter to you, watch the input features themselves."
+        f"Changes like those pictured reach no alarm that watches the activations or predictions of "
+        f"{' or '.join(dict.fromkeys(names))}: if they matter to you, watch the input features themselves."
     )
 
 
@@ -143,6 +137,14 @@ def _listed(layers: Sequence[LayerAudit]) -> str:
     return ", ".join(layer.name for layer in layers)
 
 
-def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
+def _span(values: Sequence[float], *, digits: int = 0) -> str:
+    """From the lowest to the highest, in percent; never rounded up to all where something is missing."""
+    low, high = (_percent(value, digits) for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
+
+
+def _percent(share: float, digits: int) -> str:
+    rounded = f"{share:.{digits}%}"
+    if share < 1 and float(rounded[:-1]) >= 100:
+        return f"over {1 - 10 ** -(digits + 2):.{digits}%}"
+    return rounded

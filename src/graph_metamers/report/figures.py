@@ -6,20 +6,21 @@ Legends are not plotly's: the page has its own, which wrap on a telephone and wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from graph_metamers.report.axes import base_layout, draw_horizontal, draw_vertical, power_ticks, step_ticks
 from graph_metamers.report.labels import for_figure
 from graph_metamers.report.numbers import decibel, number, percent
-from graph_metamers.report.theme import BACKGROUND, CHANCE, MUTED, RULE, TEXT, series_colour, symbol
+from graph_metamers.report.theme import series_colour, symbol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graph_metamers.report.curves import DepthPoint, Distribution, LayerDistribution, Trace
     from graph_metamers.report.labels import ModelLabel
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 SMALLEST_MARKER, LARGEST_MARKER = 7.0, 19.0
 SNR_LOW, SNR_HIGH = -12.0, 62.0
 """Widest range of ratios that is drawn, in dB; what lies outside is counted at the edge."""
@@ -62,15 +63,15 @@ def depth_figure(
             hoverinfo="text",
         )
     first, last = min(names, default=1), max(names, default=1)
-    figure.update_layout(_layout("Layer", "Scaled distance (no unit)"))
+    figure.update_layout(base_layout("Layer", "Scaled distance (no unit)"))
     figure.update_xaxes(
         range=[first - 0.5, last + 0.5],
         tickvals=list(names),
         ticktext=[for_figure(name) for name in names.values()],
     )
     figure.update_yaxes(range=[-0.06, max(1.2, highest + 0.12)], tickformat=".1f", dtick=0.2)
-    _horizontal(figure, 1.0, "unrelated features (chance)", dash="dash", above=True)
-    _horizontal(figure, min_distance, "below: the reference again", dash="dot", above=True)
+    draw_horizontal(figure, 1.0, "unrelated features (chance)", dash="dash", above=True)
+    draw_horizontal(figure, min_distance, "below: the reference again", dash="dot", above=True)
     return figure
 
 
@@ -87,7 +88,7 @@ def distribution_figure(models: Sequence[LayerDistribution], item_tolerance: flo
     figure = go.Figure()
     for entry in models:
         colour = series_colour(entry.model.index).light
-        for kind, what, values in (("chance", "unrelated", entry.chance), ("found", "metamer", entry.found)):
+        for kind, what, values in (("chance", "unrelated", entry.chance), ("found", "found", entry.found)):
             x, y = _drawn(values)
             figure.add_scatter(
                 x=x,
@@ -111,12 +112,12 @@ def distribution_figure(models: Sequence[LayerDistribution], item_tolerance: flo
                 ],
                 hoverinfo="text",
             )
-    figure.update_layout(_layout("Signal to noise of a node (dB)", "Share of nodes"))
+    figure.update_layout(base_layout("Signal to noise of a node (dB)", "Share of nodes"))
     low, high = _snr_range(models)
     figure.update_xaxes(range=[low, high], ticksuffix="", dtick=10)
     figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%", dtick=0.25)
     if item_tolerance > 0:
-        _vertical(figure, -10 * math.log10(item_tolerance), "matched →", dash="dot")
+        draw_vertical(figure, -10 * math.log10(item_tolerance), "matched →", dash="dot")
     return figure
 
 
@@ -157,14 +158,14 @@ def trace_figure(traces: Sequence[Trace]) -> go.Figure:
             hovertext=[f"{name}, unrelated features: loss {number(trace.chance_loss)}"] * 2,
             hoverinfo="text",
         )
-    figure.update_layout(_layout("Step of the search", "Activation loss (no unit)"))
+    figure.update_layout(base_layout("Step of the search", "Activation loss (no unit)"))
     low, high = _loss_range(traces)
     figure.update_xaxes(
-        type="log", range=[-0.04, math.log10(max(2, most_steps)) * 1.06], **_log_ticks(0, most_steps)
+        type="log", range=[-0.04, math.log10(max(2, most_steps)) * 1.06], **step_ticks(0, most_steps)
     )
-    figure.update_yaxes(type="log", range=[low, high], tickmode="array", **_power_ticks(low, high))
+    figure.update_yaxes(type="log", range=[low, high], tickmode="array", **power_ticks(low, high))
     for tolerance in sorted({trace.tolerance for trace in traces if trace.tolerance > 0}):
-        _horizontal(figure, tolerance, "asked for", dash="dot", above=False, log=True)
+        draw_horizontal(figure, tolerance, "asked for", dash="dot", above=False, log=True)
     return figure
 
 
@@ -176,7 +177,8 @@ def _depth_hover(model: ModelLabel, point: DepthPoint) -> str:
     ended = "metamer" if point.is_metamer else "no metamer found"
     return (
         f"{for_figure(model.flagged)} at {for_figure(point.layer)}: {ended}<br>distance "
-        f"{number(point.distance)} (chance {number(point.chance)})<br>{percent(point.matched_share)} of nodes matched"
+        f"{number(point.distance)} (chance {number(point.chance)})<br>"
+        f"{percent(point.matched_share)} of nodes matched"
     )
 
 
@@ -201,99 +203,3 @@ def _loss_range(traces: Sequence[Trace]) -> tuple[float, float]:
     values = [v for t in traces for v in (*t.losses, t.real_loss, t.tolerance, t.chance_loss) if v > 0]
     values = [value for value in values if math.isfinite(value)] or [1.0]
     return math.floor(math.log10(min(values)) - 0.15), math.log10(max(values)) + 0.25
-
-
-def _power_ticks(low: float, high: float) -> dict[str, list[Any]]:
-    step = max(1, round((high - low) / 6))
-    powers = range(math.ceil(low), math.floor(high) + 1, step)
-    return {"tickvals": [10.0**p for p in powers], "ticktext": [_power_text(p) for p in powers]}
-
-
-def _power_text(power: int) -> str:
-    if -3 <= power <= 3:
-        return f"{10.0**power:g}"
-    return f"10<sup>{power}</sup>".replace("-", "−")
-
-
-def _log_ticks(low: int, largest: int) -> dict[str, list[Any]]:
-    values = [k * 10**p for p in range(low, 7) for k in (1, 2, 5) if k * 10**p <= max(2, largest)]
-    # 1, 2, 5, 10, ... is too close for a telephone once there are many.
-    values = values if len(values) <= 7 else [value for value in values if str(value)[0] == "1"]
-    return {"tickvals": values, "ticktext": [f"{value:,}" for value in values]}
-
-
-def _layout(x_title: str, y_title: str) -> dict[str, Any]:
-    axis: dict[str, Any] = {
-        "gridcolor": RULE.light,
-        "linecolor": MUTED.light,
-        "zerolinecolor": RULE.light,
-        "tickcolor": MUTED.light,
-        "showline": True,
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        "ticks": "outside",
-        "title": {"standoff": 8},
-    }
-    return {
-        "template": None,
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "paper_bgcolor": BACKGROUND.light,
-        "plot_bgcolor": BACKGROUND.light,
-        "font": {"family": FONT, "size": 13, "color": TEXT.light},
-        "margin": {"l": 56, "r": 12, "t": 14, "b": 52},
-        "hoverlabel": {
-            "bgcolor": BACKGROUND.light,
-            "bordercolor": MUTED.light,
-            "font": {"family": FONT, "size": 13, "color": TEXT.light},
-        },
-        "xaxis": {**axis, "title": {"text": x_title, "standoff": 8}},
-        "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
-    }
-
-
-def _horizontal(figure: go.Figure, y: float, text: str, *, dash: str, above: bool, log: bool = False) -> None:
-    figure.add_shape(
-        type="line",
-        xref="paper",
-        x0=0,
-        x1=1,
-        y0=y,
-        y1=y,
-        line={"color": CHANCE.light, "dash": dash, "width": 2},
-    )
-    figure.add_annotation(
-        xref="paper",
-        x=0.01,
-        xanchor="left",
-        # Annotations, unlike shapes, are placed in powers of ten on such an axis.
-        y=math.log10(y) if log else y,
-        yanchor="bottom" if above else "top",
-        text=text,
-        showarrow=False,
-        font={"color": CHANCE.light, "size": 12},
-    )
-
-
-def _vertical(figure: go.Figure, x: float, text: str, *, dash: str) -> None:
-    figure.add_shape(
-        type="line",
-        yref="paper",
-        y0=0,
-        y1=1,
-        x0=x,
-        x1=x,
-        line={"color": CHANCE.light, "dash": dash, "width": 2},
-    )
-    figure.add_annotation(
-        yref="paper",
-        y=0.99,
-        yanchor="top",
-        x=x,
-        xanchor="left",
-        text=text,
-        showarrow=False,
-        font={"color": CHANCE.light, "size": 12},
-    )

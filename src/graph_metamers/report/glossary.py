@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from graph_metamers.report.numbers import MINUS
+
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("reference", "The real graph that was given: its features, edges and labels."),
     (
@@ -12,38 +14,38 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("activation", "The numbers that a layer of the model computes for each node."),
     (
         "layer",
-        "A step of the model. Each is named as in the model's code; “output” is what the model finally answers. "
-        "A layer with a nonlinearity is read after it.",
+        "A step of the model. Each is named as in the model's code; “output” is what the model finally "
+        "answers. A layer with a nonlinearity is read after it.",
     ),
     (
         "activation loss",
-        "Squared difference of the activations of two graphs over all nodes, divided by the squared size of the "
-        "reference's: 0 = the same, 1 = as far off as a layer of zeros.",
+        "Squared difference of the activations of two graphs over all nodes, divided by the squared size of "
+        "the reference's: 0 = the same, 1 = as far off as a layer of zeros.",
     ),
     ("item loss", "The same for a single node (an item)."),
     (
         "signal to noise",
-        "−10 log₁₀ of the loss, in decibel (dB): 30 dB is a loss of 0.001, 20 dB of 0.01, 0 dB of 1.",
+        f"{MINUS}10 log₁₀ of the loss, in decibel (dB): 30 dB is a loss of 0.001, 20 dB of 0.01, 0 dB of 1.",
     ),
     (
         "matched",
-        "Of a layer: a metamer of it was found. Of a node: its item loss is at most ten times the tolerance. It "
-        "says that the model computes the same, not that the change is without meaning.",
+        "Of a layer: a metamer of it was found. Of a node: its item loss is at most ten times the tolerance. "
+        "It says that the model computes the same, not that the change is without meaning.",
     ),
     (
         "unrelated features",
-        "Each feature's values shuffled over the nodes, each feature on its own: same distribution, no relation "
-        "to the node any more.",
+        "Each feature's values shuffled over the nodes, each feature on its own: same distribution, no "
+        "relation to the node any more.",
     ),
     (
         "chance",
-        "What the same measure gives for unrelated features. For an accuracy: always answering the most frequent "
-        "class.",
+        "What the same measure gives for unrelated features. For an accuracy: always answering the most "
+        "frequent class.",
     ),
     (
         "scaled distance",
-        "Distance of the features from the reference's, divided by the expected distance of unrelated features: "
-        "0 = the reference, 1 = unrelated. It can exceed 1.",
+        "Distance of the features from the reference's, divided by the expected distance of unrelated "
+        "features: 0 = the reference, 1 = unrelated. It can exceed 1.",
     ),
     (
         "at chance",

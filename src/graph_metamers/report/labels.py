@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from graph_metamers.report.numbers import listed
 from graph_metamers.report.theme import SYMBOL_PATHS, series_colour, symbol_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graph_metamers.auditing import Audit, DatasetCard, LayerAudit
 
 LONGEST_FIGURE_LABEL = 28

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,11 @@ from graph_metamers.report.figures import depth_figure, distribution_figure
 from graph_metamers.report.labels import depth_name, depths, model_labels
 from graph_metamers.report.numbers import correlation, count, decibel, number, percent
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
+from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from graph_metamers.auditing import Audit, LayerAudit
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.report.curves import LayerDistribution
@@ -157,6 +159,17 @@ _FORMATS: Mapping[str, Callable[[float], str]] = {
 }
 
 
+_ENDED: Mapping[Status, str] = {
+    Status.CONVERGED: "metamer found",
+    Status.MAX_STEPS: "none found in {steps} steps",
+    Status.TIME_LIMIT: "none found in time",
+    Status.STALLED: "stalled, none found",
+    Status.NON_FINITE: "stopped: not finite",
+    Status.DISCRETISATION_LOST: "lost on the real graph",
+    Status.RECOVERED_REFERENCE: "the reference again",
+}
+
+
 def _layer_row(model: ModelLabel, layer: LayerAudit) -> LayerRow:
     metamer = layer.metamer
     chance_matched = float((layer.evidence.chance_item_loss <= metamer.item_tolerance).double().mean())
@@ -165,7 +178,7 @@ def _layer_row(model: ModelLabel, layer: LayerAudit) -> LayerRow:
         layer=layer.name,
         width=count(layer.width),
         is_metamer=metamer.is_metamer,
-        status="metamer found" if metamer.is_metamer else metamer.status.value.replace("_", " "),
+        status=_ENDED[metamer.status].format(steps=metamer.steps),
         loss=measure_cell(layer.evidence["activation_loss"]),
         distance=measure_cell(layer.evidence["input_distance"]),
         matched=Cell(percent(float(metamer.matched_items.double().mean())), percent(chance_matched)),
@@ -191,7 +204,7 @@ def _measure_rows(layers: Sequence[LayerAudit]) -> tuple[MeasureRow, ...]:
 
 def _evidence_legend(models: Sequence[ModelLabel]) -> tuple[LegendEntry, ...]:
     return (
-        *(LegendEntry(f"{model.text}: metamer", model, "solid") for model in models),
+        *(LegendEntry(f"{model.text}: what was found", model, "solid") for model in models),
         LegendEntry("dashed, hollow, same colour: unrelated features (chance)", None, "dash"),
         LegendEntry("a node right of this counts as matched", None, "dot"),
     )
@@ -199,8 +212,8 @@ def _evidence_legend(models: Sequence[ModelLabel]) -> tuple[LegendEntry, ...]:
 
 def _distribution_alt(found: Sequence[LayerDistribution]) -> str:
     return "; ".join(
-        f"{entry.model.flagged} at {entry.layer}: half of the nodes have {decibel(entry.found.median)} or more, "
-        f"with unrelated features {decibel(entry.chance.median)}"
+        f"{entry.model.flagged} at {entry.layer}: half of the nodes have {decibel(entry.found.median)} "
+        f"or more, with unrelated features {decibel(entry.chance.median)}"
         for entry in found
     )
 
@@ -210,12 +223,12 @@ def _odd_nodes(entry: LayerDistribution) -> list[str]:
     where = f"{entry.model.flagged} at {entry.layer}"
     if entry.found.exact > 0:
         sentences.append(
-            f"{where}: {percent(entry.found.exact)} of the nodes are matched exactly (infinite signal to noise; "
-            "they are the step up at the right edge)."
+            f"{where}: {percent(entry.found.exact)} of the nodes are matched exactly (infinite signal to "
+            "noise; they are the step up at the right edge)."
         )
     if entry.found.hopeless > 0:
         sentences.append(
-            f"{where}: {percent(entry.found.hopeless)} of the nodes have an activation of zero in the reference "
-            "and another one in the metamer (no ratio; they are the step at the left edge)."
+            f"{where}: {percent(entry.found.hopeless)} of the nodes have an activation of zero in the "
+            "reference and another one in the metamer (no ratio; they are the step at the left edge)."
         )
     return sentences

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _HUGE = 1e4
 _SMALL = 1e-2
@@ -29,7 +34,7 @@ def number(value: float, digits: int = 2) -> str:
 def power_of_ten(value: float) -> str:
     """A number as a x 10^b with two digits."""
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{_minus(mantissa)} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{_minus(mantissa)} {_TIMES} 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -77,7 +82,7 @@ def correlation(value: float) -> str:
 
     Examples
     --------
-    >>> correlation(0.9992), correlation(0.99996), correlation(-0.0055), correlation(1.0)
+    >>> correlation(0.9992), correlation(0.99996), correlation(-0.0057), correlation(1.0)
     ('0.999', '> 0.999', '−0.006', '1')
     """
     odd = _not_finite(value)
@@ -144,4 +149,4 @@ def _not_finite(value: float) -> str | None:
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)

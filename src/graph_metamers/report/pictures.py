@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from graph_metamers.report.numbers import listed
 from graph_metamers.report.png import data_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -123,7 +124,7 @@ def first_of_each_class(labels: Tensor) -> tuple[int, ...]:
 
     A rule that looks at no result, so that nobody can have picked the nodes.
     """
-    classes = labels.unique().tolist()
+    classes = torch.unique(labels).tolist()
     return tuple(int((labels == value).nonzero()[0, 0]) for value in classes[:MOST_NODES])
 
 
@@ -185,10 +186,7 @@ def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> H
 
     maps = [row("reference", audit.graph.x)]
     for model, entry in group:
-        maps += [
-            row(f"metamer of {layer.name}", layer.metamer.graph.x, model, _note(layer))
-            for layer in entry.layers
-        ]
+        maps += [row(layer.name, layer.metamer.graph.x, model, _note(layer)) for layer in entry.layers]
     unrelated = unrelated_features(audit)
     if unrelated is not None:
         maps.append(row("unrelated features (chance)", unrelated))
@@ -218,7 +216,8 @@ def _already_wrong(group: Sequence[tuple[ModelLabel, Audit]], nodes: Sequence[in
             if found != int(audit.labels[node]):
                 wrong.setdefault(_class_name(audit.dataset, found), []).append(model.text)
         sentences += [
-            f"{listed(models)} already {'predicts' if len(models) == 1 else 'predict'} {name} for the reference of node {node}."
+            f"{listed(models)} already {'predicts' if len(models) == 1 else 'predict'} {name} "
+            f"for the reference of node {node}."
             for name, models in wrong.items()
         ]
     return tuple(sentences)
@@ -257,7 +256,7 @@ def _value_range(audit: Audit) -> tuple[float, float]:
 
 
 def _image(features: Tensor, card: DatasetCard) -> Tensor:
-    image = features.reshape(card.image_shape)
+    image = features.reshape(card.image_shape or (1, -1))
     stride = [-(-side // LARGEST_SIDE) for side in image.shape]
     return image[:: stride[0], :: stride[1]]
 

@@ -1,8 +1,7 @@
-"""A figure as the page shows it: data for plotly's script, a legend, a caption and a text for those who cannot see it."""
+"""A figure as the page shows it: data for plotly's script, a legend, a caption, and the figure in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +9,8 @@ import plotly.io as pio
 from markupsafe import Markup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
 
     from graph_metamers.report.labels import ModelLabel

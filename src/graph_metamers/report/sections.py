@@ -6,7 +6,6 @@ numbers may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,6 +19,8 @@ from graph_metamers.report.summary import summary
 from graph_metamers.report.words import WordChanges, word_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from graph_metamers.auditing import Audit
 
 
@@ -63,12 +64,12 @@ def _has_layers(audits: Sequence[Audit]) -> bool:
 
 EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
     {
-        "verdict": lambda audits: bool(audits),
+        "verdict": bool,
         "pictures": _has_layers,
         "layers": _has_layers,
         "metamer": _has_layers,
         "advice": lambda audits: bool(advice(audits)),
-        "making": lambda audits: bool(audits),
+        "making": bool,
     }
 )
 """Section id -> whether a report about these audits must have it."""
@@ -107,7 +108,7 @@ def _advice(audits: Sequence[Audit]) -> tuple[str, ...] | None:
 
 
 _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object | None]], ...] = (
-    ("verdict", 1, "What was matched", "Verdict", summary),
+    ("verdict", 1, "In short", "Verdict", summary),
     ("pictures", 2, "What it looks like", "Pictures", _pictures),
     ("layers", 3, "Layer by layer", "Layers", layers_section),
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),

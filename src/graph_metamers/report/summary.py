@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import verdict
 from graph_metamers.report.labels import by_dataset, headline_layer, model_labels, title
-from graph_metamers.report.numbers import alike, alike_percent, count, number, percent
+from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, number, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graph_metamers.auditing import Audit, LayerAudit
     from graph_metamers.metrics import Accuracy
     from graph_metamers.report.labels import ModelLabel
@@ -134,7 +136,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             _share(alike(loss.chance)),
             "nothing alike",
             "identical",
-            "reproduced (1 − activation loss)",
+            f"reproduced (1 {MINUS} activation loss)",
         ),
         Headline(
             "How different is the input?",
@@ -147,7 +149,8 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             "scaled distance of the features",
         ),
     ]
-    if same.value == same.value:  # nan where the model has no output to compare
+    # nan where the model has no output to compare.
+    if not math.isnan(same.value):
         found.append(
             Headline(
                 "How many predictions stay?",
@@ -186,4 +189,4 @@ def _score(name: str, accuracy: Accuracy) -> Score:
 
 
 def _share(value: float) -> float | None:
-    return min(1.0, max(0.0, value)) if value == value else None
+    return min(1.0, max(0.0, value)) if not math.isnan(value) else None

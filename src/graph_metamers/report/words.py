@@ -1,4 +1,7 @@
-"""Section 2 for binary features: the most changed nodes, with the words that they lost and gained."""
+"""Section 2 for binary features: the most changed nodes, with the words that they lost and gained.
+
+A word is any feature that is 0 or 1; the page says "feature", because not every such data set is of texts.
+"""
 
 from __future__ import annotations
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
 from graph_metamers import __version__
+from graph_metamers.auditing import Audit
 from graph_metamers.errors import ParameterError
+from graph_metamers.report.labels import title
+from graph_metamers.report.plots import script_json
+from graph_metamers.report.sections import build_sections
+from graph_metamers.report.theme import css_variables, recolouring
 from graph_metamers.storage import atomic_file, ensure_writable
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from graph_metamers.auditing import Audit
+    import os
+    from collections.abc import Sequence
 
 
 def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files: Sequence[str] = ()) -> Path:
@@ -63,17 +69,8 @@ def write_report(audits: Sequence[Audit], path: str | os.PathLike[str], *, files
 
 def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
     """The page as one string."""
-    # Here and not above: `import graph_metamers.report` stays cheap for those who only want its names.
-    from markupsafe import Markup  # noqa: PLC0415
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415
-
-    from graph_metamers.report.labels import title  # noqa: PLC0415
-    from graph_metamers.report.plots import script_json  # noqa: PLC0415
-    from graph_metamers.report.sections import build_sections  # noqa: PLC0415
-    from graph_metamers.report.theme import css_variables, recolouring  # noqa: PLC0415
-
     environment = _environment()
-    own = environment.get_template("report.js").render(recolouring=script_json(_json(recolouring())))
+    own = environment.get_template("report.js").render(recolouring=script_json(json.dumps(recolouring())))
     scripts = (get_plotlyjs(), own)
     return environment.get_template("report.html.j2").render(
         title=title(audits),
@@ -99,7 +96,6 @@ def content_security_policy(scripts: Sequence[str]) -> str:
 
 
 def _require_audits(audits: Sequence[Audit]) -> None:
-    from graph_metamers.auditing import Audit  # noqa: PLC0415 (as in `render`)
 
     if isinstance(audits, Audit) or not all(isinstance(audit, Audit) for audit in audits):
         raise ParameterError(
@@ -117,7 +113,6 @@ def _relative(name: str) -> str:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 (as in `render`)
 
     return Environment(
         loader=PackageLoader("graph_metamers.report"),
@@ -126,11 +121,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _json(value: object) -> str:
-
-    return json.dumps(value)
 
 
 def _sha256(script: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import graph_metamers as gm
+from graph_metamers.auditing.wording import _percent
 from graph_metamers.metrics import Accuracy
 
 
@@ -130,3 +131,13 @@ def test_cora_is_matched_with_continuous_features(cora):
     assert fit.scores.test.accuracy >= 0.79
     audit = gm.audit(fit, cora, vary=gm.Features(kind="continuous"))
     assert all(layer.metamer.activation_loss <= 1e-3 for layer in audit.layers)
+
+
+def test_shares_are_never_rounded_up_to_all():
+
+    assert [_percent(share, 1) for share in (1.0, 0.9999, 0.9994, 0.5)] == [
+        "100.0%",
+        "over 99.9%",
+        "99.9%",
+        "50.0%",
+    ]

@@ -18,7 +18,8 @@
 
   const fitted = (layout) => {
     const margin = { l: 46, r: 6, t: 10, b: 46 };
-    const small = { ...layout, margin, font: { ...layout.font, size: 12 } };
+    // No room for words inside the figure: the legend above it says the same.
+    const small = { ...layout, margin, annotations: [], font: { ...layout.font, size: 12 } };
     return narrow.matches ? small : layout;
   };
 
