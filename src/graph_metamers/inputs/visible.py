@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from graph_metamers.inputs.slots import read_features, write_features
+from graph_metamers.inputs.slots import read_features, rows_of_items, write_features
+from graph_metamers.inputs.variables import sum_per_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
 
-POINTS = 4  # random feature matrices at which gradients are taken; units that are off at one are on at another
+POINTS = (
+    4  # random feature matrices at which gradients are taken; units that are off at one are on at another
+)
 PROBES = 4  # random combinations of units per point
 
 
@@ -42,7 +45,7 @@ class VisibleSpace:
     bases: Mapping[str, Tensor]
     layer: str
 
-    def split(self, graph: Graph, variables: Variables) -> SplitDistance:
+    def split(self, graph: Graph, variables: Variables, items: str) -> SplitDistance:
         """Distance of a graph from the reference inside and outside the visible space.
 
         Parameters
@@ -51,10 +54,13 @@ class VisibleSpace:
             A changed version of the reference.
         variables
             The reference and what may vary.
+        items
+            What the items are, as `Layer.items` says.
         """
         changed = read_features(graph)
         totals = {"visible": [0.0, 0.0], "hidden": [0.0, 0.0]}
-        rows: dict[str, Tensor] = {}
+        squares: dict[str, Tensor] = {}
+        expected: dict[str, Tensor] = {}
         for slot, values in variables.values.items():
             basis = self.bases[slot]
             x = values.reference.double()
@@ -66,9 +72,11 @@ class VisibleSpace:
             all_chance = centred.square().sum(dim=1) + variance.sum()
             totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
             totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
-            rows[slot] = (seen / chance).sqrt()
+            squares[slot], expected[slot] = seen.unsqueeze(1), chance.unsqueeze(1)
         visible, hidden = (_ratio(*totals[part]) for part in ("visible", "hidden"))
-        return SplitDistance(visible, hidden, rows)
+        owners = rows_of_items(items, variables.reference)
+        per_item = (sum_per_item(squares, owners) / sum_per_item(expected, owners)).sqrt()
+        return SplitDistance(visible, hidden, per_item)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +88,13 @@ class SplitDistance:
     visible, null_space
         ||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, each over the root mean square that it has when every
         feature is drawn from a random node, in closed form. `null_space` is 0 where there is none.
-    rows
-        Slot -> the visible part for every row, [n].
+    visible_items
+        The visible part for every item's own features, float64 [items]; nan where chance gives nothing either.
     """
 
     visible: float
     null_space: float
-    rows: Mapping[str, Tensor]
+    visible_items: Tensor
 
 
 def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: int = 0) -> VisibleSpace:
@@ -173,9 +181,7 @@ def _row_space(rows: Tensor) -> Tensor:
     return basis
 
 
-def _squares(
-    difference: Tensor, centred: Tensor, variance: Tensor, basis: Tensor
-) -> tuple[Tensor, Tensor]:
+def _squares(difference: Tensor, centred: Tensor, variance: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     """Squared length inside the space of every row's change, and what chance gives, [n] each."""
     seen = (difference @ basis).square().sum(dim=1)
     chance = (centred @ basis).square().sum(dim=1) + (variance.unsqueeze(1) * basis.square()).sum()
