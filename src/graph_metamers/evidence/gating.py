@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.evidence.null import EQUAL, NullDistribution
 from graph_metamers.inputs import Vary, resolve_variables
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
@@ -19,10 +21,11 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
-    from graph_metamers.evidence.null import NullDistribution
     from graph_metamers.inputs.visible import SplitDistance
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
+
+EQUAL_SNR = -20 * math.log10(EQUAL)  # dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +152,7 @@ def gates(
     own = variables.distance(graph, items).items
     return GateReport(
         same_prediction=same,
-        closer=(snr > null.nearest_snr) | torch.isposinf(snr),
+        closer=(snr > null.nearest_snr) | (snr >= EQUAL_SNR),
         different=_reaches(own, min_distance, rewired),
         visible=_reaches(split.visible_items, min_distance, rewired),
         snr=snr,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KDTree
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graph_metamers.types import Forward, Graph, Transform
+
+
+EQUAL = 1e-5
+"""Relative error up to which two activations are equal: nodes with the same neighbourhoods differ in the last
+digits of float32, by the order in which their neighbours were summed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +44,12 @@ class NullDistribution:
     activations
         Activations of the reference, float64 [items, d].
     snr, spearman, pearson
-        Of random pairs of different items, float64 [pairs kept]: the pooled null of Feather et al. 2023, shown as a
-        figure. Pairs with equal activations are left out: they would put an infinite SNR into it.
+        Of random pairs of different items, float64 [pairs kept]: the pooled null of Feather et al. 2023, shown
+        as a figure. Pairs with equal activations are left out: they would put an infinite SNR into it.
     num_equal
         Number of pairs that were left out because their activations are equal.
     nearest_item
-        The real item with other activations that is nearest to each item, int64 [items]; -1 if there is none.
+        The real item with other activations (by more than `EQUAL`) that is nearest to each item, int64 [items]; -1 if there is none.
     nearest_snr
         Its signal-to-noise ratio as a stand-in for the item, -10 log10(||h_u - h_v||^2 / ||h_v||^2) in dB,
         float64 [items]; -inf if there is none. What a metamer has to beat (method: per item, exact).
@@ -65,8 +70,8 @@ class NullDistribution:
         median = float(self.nearest_snr[self.nearest_item >= 0].median()) if len(self.snr) else float("nan")
         return (
             f"NullDistribution(layer {self.layer}: {len(self.snr)} pairs, median SNR "
-            f"{float(self.snr.median()):.1f} dB, {self.num_equal} equal pairs left out; nearest real items have a "
-            f"median SNR of {median:.1f} dB)"
+            f"{float(self.snr.median()):.1f} dB, {self.num_equal} equal pairs left out; nearest real items have "
+            f"a median SNR of {median:.1f} dB)"
         )
 
 
@@ -115,7 +120,7 @@ def null_distribution(
         raise ParameterError("graph", "one with at least two items to compare", len(activations))
     first, second = _random_pairs(len(activations), pairs, torch.Generator().manual_seed(seed))
     reference, other = activations[first], activations[second]
-    different = (reference != other).any(dim=1)
+    different = (other - reference).norm(dim=1) > EQUAL * reference.norm(dim=1)
     reference, other = reference[different], other[different]
     nearest = _nearest_different(activations)
     return NullDistribution(
@@ -142,14 +147,24 @@ def _random_pairs(num_items: int, pairs: int, generator: torch.Generator) -> tup
 def _nearest_different(activations: Tensor) -> Tensor:
     """The nearest item with other activations, int64 [items]; -1 where all are equal."""
     distinct, group = torch.unique(activations, dim=0, return_inverse=True)
-    if len(distinct) < 2:
-        return torch.full((len(activations),), -1)
     representative = torch.empty(len(distinct), dtype=torch.long)
     representative[group] = torch.arange(len(activations))
+    nearest = torch.full((len(distinct),), -1)
     # A tree, not scikit-learn's brute force: that expands the square and loses near neighbours to rounding.
-    tree = NearestNeighbors(n_neighbors=1, algorithm="kd_tree").fit(distinct.numpy())
-    nearest = torch.from_numpy(tree.kneighbors(return_distance=False)).flatten()
-    return representative[nearest[group]]
+    tree = KDTree(distinct.numpy())
+    unknown, count = torch.arange(len(distinct)), 2
+    while len(unknown):
+        count = min(count, len(distinct))
+        asked = distinct[unknown]
+        distance, candidate = map(torch.from_numpy, tree.query(asked.numpy(), k=count))
+        other = distance > EQUAL * asked.norm(dim=1, keepdim=True)
+        found = other.any(dim=1)
+        first = other.int().argmax(dim=1, keepdim=True)  # candidates come nearest first
+        nearest[unknown[found]] = candidate.gather(1, first).flatten()[found]
+        if count == len(distinct):
+            break
+        unknown, count = unknown[~found], 4 * count
+    return torch.where(nearest[group] >= 0, representative[nearest[group]], -1)
 
 
 def _snr_of_nearest(activations: Tensor, nearest: Tensor) -> Tensor:

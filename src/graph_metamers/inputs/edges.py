@@ -28,8 +28,8 @@ def changed_edges(graph: Graph, reference: Graph, items: str, num_items: int) ->
     Returns
     -------
     Tensor
-        1 - Jaccard index of the edges that end in the item (for graphs: in any of its nodes), float64 [items]; 0
-        for an item without edges in either graph, and for items that are no nodes or graphs.
+        1 - Jaccard index of the edges that end in the item (for graphs: in any of its nodes), float64 [items];
+        0 for an item without edges in either graph, and for items that are no nodes or graphs.
     """
     kept, either = (torch.zeros(num_items, dtype=torch.float64) for _ in range(2))
     kind, _, node_type = items.partition(":")
@@ -38,8 +38,8 @@ def changed_edges(graph: Graph, reference: Graph, items: str, num_items: int) ->
         if kind not in ("nodes", "graphs") or (kind == "nodes" and target != node_type):
             continue
         owner = _owner_of_targets(reference, target) if kind == "graphs" else None
-        new, old = (store.edge_index.unique(dim=1) for store in (ours, theirs))
-        both, counts = torch.cat([new, old], dim=1).unique(dim=1, return_counts=True)
+        new, old = (torch.unique(store.edge_index, dim=1) for store in (ours, theirs))
+        both, counts = torch.unique(torch.cat([new, old], dim=1), dim=1, return_counts=True)
         ends = both[1] if owner is None else owner[both[1]]
         either.index_add_(0, ends, torch.ones(len(ends), dtype=torch.float64))
         kept.index_add_(0, ends, (counts == 2).double())

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
 
-POINTS = (
-    4  # random feature matrices at which gradients are taken; units that are off at one are on at another
-)
-PROBES = 4  # random combinations of units per point
+POINTS = 3  # feature matrices at which gradients are taken: units that are off at one are on at another
+PROBES = 2  # random combinations of units per point
+FIRST_SKETCH = 64  # rows of the first random sketch; doubled until the space has fewer dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ class SplitDistance:
         ||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, each over the root mean square that it has when every
         feature is drawn from a random node, in closed form. `null_space` is 0 where there is none.
     visible_items
-        The visible part for every item's own features, float64 [items]; nan where chance gives nothing either.
+        The visible part for every item's own features, float64 [items]; nan where chance gives nothing.
     """
 
     visible: float
@@ -100,10 +99,10 @@ class SplitDistance:
 def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: int = 0) -> VisibleSpace:
     """Find what a layer reads of the features, from its gradients.
 
-    Every gradient of an activation with respect to a row of X lies in the row space of the linear maps through
-    which X enters (method: chain rule). Gradients of random combinations of units are taken at the reference and at
-    random features, in float64 on a copy of the model, and their rows span the space: singular values
-    above max(shape) * eps * sigma_max count. This finds the space for any model and names no class; a model
+    By the chain rule, every gradient of an activation with respect to a row of X lies in the row space of the
+    linear maps through which X enters. Gradients of random combinations of units, at the reference and at
+    random features, in float64 on a copy of the model, span that space. It is read off random combinations of
+    their rows: singular values above max(shape) * eps * sigma_max count. This names no class of model; one
     that reads X nonlinearly has all F directions.
 
     Parameters
@@ -123,18 +122,18 @@ def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: in
 
     Notes
     -----
-    Costs POINTS * PROBES backward passes in float64 and an SVD of [n, F] for each; ours.
+    Ours. Costs POINTS * PROBES backward passes in float64, O(n F r) time and as many copies of the features.
     """
     generator = torch.Generator().manual_seed(seed)
     double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
     features = {slot: values.reference.double() for slot, values in variables.values.items()}
-    spans: dict[str, list[Tensor]] = {slot: [] for slot in features}
+    gradients: dict[str, list[Tensor]] = {slot: [] for slot in features}
     with double.borrow():
         for number in range(POINTS):
             point = features if number == 0 else {s: _random_like(x, generator) for s, x in features.items()}
             for slot, gradient in _gradients(double, variables.reference, layer, point, generator):
-                spans[slot].append(gradient)
-    return VisibleSpace({slot: _row_space(torch.cat(parts)) for slot, parts in spans.items()}, layer)
+                gradients[slot].append(gradient)
+    return VisibleSpace({slot: _row_space(found, generator) for slot, found in gradients.items()}, layer)
 
 
 def _gradients(
@@ -171,14 +170,29 @@ def _random_like(x: Tensor, generator: torch.Generator) -> Tensor:
     return x.mean(dim=0) + x.std(dim=0, correction=0).clamp(min=1e-12) * noise
 
 
-def _row_space(rows: Tensor) -> Tensor:
-    """Orthonormal basis of the rows of a matrix [m, F], as columns [F, r]."""
-    # R of a QR has the singular values and the row space of the matrix, and at most F rows.
-    reduced = torch.linalg.qr(rows, mode="r").R if rows.shape[0] > rows.shape[1] else rows
-    _, sigma, directions = torch.linalg.svd(reduced, full_matrices=False)
-    tolerance = max(rows.shape) * torch.finfo(rows.dtype).eps * sigma[:1]
-    basis: Tensor = directions[sigma > tolerance].T.contiguous()
-    return basis
+def _row_space(parts: list[Tensor], generator: torch.Generator) -> Tensor:
+    """Orthonormal basis of all rows of some matrices [n, F], as columns [F, r].
+
+    Random combinations of the rows span the same space if there are more of them than dimensions; a sketch
+    that has full rank is doubled.
+    """
+    num_features = parts[0].shape[1]
+    size = FIRST_SKETCH
+    while True:
+        rows = min(size, num_features + 8)
+        sketch = torch.stack([_sketch(part, rows, generator) for part in parts]).sum(dim=0)
+        _, sigma, directions = torch.linalg.svd(sketch, full_matrices=False)
+        tolerance = max(parts[0].shape) * torch.finfo(torch.float64).eps * sigma[:1]
+        rank = int((sigma > tolerance).sum())
+        if rank < rows:
+            basis: Tensor = directions[:rank].T.contiguous()
+            return basis
+        size *= 2
+
+
+def _sketch(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    weights = torch.randn(size, rows.shape[0], generator=generator, dtype=torch.float64)
+    return weights.to(rows.device) @ rows
 
 
 def _squares(difference: Tensor, centred: Tensor, variance: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
