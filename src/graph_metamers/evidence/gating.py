@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.evidence.null import EQUAL, NullDistribution
 from graph_metamers.inputs import Vary, resolve_variables
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
@@ -21,11 +19,10 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
+    from graph_metamers.evidence.null import NullDistribution
     from graph_metamers.inputs.visible import SplitDistance
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
-
-EQUAL_SNR = -20 * math.log10(EQUAL)  # dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +136,11 @@ def gates(
     view, reference = null.view, null.reference
     with view.borrow(), torch.no_grad():
         value = view.taps(graph, [null.layer])[null.layer].value
-        same = _same_prediction(view, graph, reference, len(null.activations))
-    activation = value.double().reshape(value.shape[0], -1)
-    if activation.shape != null.activations.shape:
-        must = f"a graph with activations {list(null.activations.shape)} at {null.layer!r}"
-        raise ParameterError("candidate", must, list(activation.shape))
+        activation = value.double().reshape(value.shape[0], -1)
+        if activation.shape != null.activations.shape:
+            must = f"a graph with activations {list(null.activations.shape)} at {null.layer!r}"
+            raise ParameterError("candidate", must, list(activation.shape))
+        same = _same_prediction(view, graph, reference, len(activation))
     snr = snr_db(item_loss(activation, null.activations))
     variables = resolve_variables(vary, reference)
     items = items_of(null.layer, len(activation), reference)
@@ -152,7 +149,7 @@ def gates(
     own = variables.distance(graph, items).items
     return GateReport(
         same_prediction=same,
-        closer=(snr > null.nearest_snr) | (snr >= EQUAL_SNR),
+        closer=null.beaten_by(snr),
         different=_reaches(own, min_distance, rewired),
         visible=_reaches(split.visible_items, min_distance, rewired),
         snr=snr,

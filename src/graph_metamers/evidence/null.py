@@ -6,6 +6,7 @@ only means something if the metamer is closer to its reference than any other re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ EQUAL = 1e-5
 """Relative error up to which two activations are equal: nodes with the same neighbourhoods differ in the last
 digits of float32, by the order in which their neighbours were summed."""
 
+EQUAL_SNR = -20 * math.log10(EQUAL)  # the same in dB
+
 
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
@@ -44,12 +47,13 @@ class NullDistribution:
     activations
         Activations of the reference, float64 [items, d].
     snr, spearman, pearson
-        Of random pairs of different items, float64 [pairs kept]: the pooled null of Feather et al. 2023, shown
-        as a figure. Pairs with equal activations are left out: they would put an infinite SNR into it.
+        Of random pairs of different items, float64 [pairs kept]: the pooled null of Feather et al. 2023,
+        shown as a figure. Pairs with equal activations are left out: they would put an infinite SNR into it.
     num_equal
         Number of pairs that were left out because their activations are equal.
     nearest_item
-        The real item with other activations (by more than `EQUAL`) that is nearest to each item, int64 [items]; -1 if there is none.
+        The real item with other activations (by more than `EQUAL`) that is nearest to each item, int64
+        [items]; -1 if there is none.
     nearest_snr
         Its signal-to-noise ratio as a stand-in for the item, -10 log10(||h_u - h_v||^2 / ||h_v||^2) in dB,
         float64 [items]; -inf if there is none. What a metamer has to beat (method: per item, exact).
@@ -66,12 +70,27 @@ class NullDistribution:
     nearest_item: Tensor
     nearest_snr: Tensor
 
+    def beaten_by(self, snr: Tensor) -> Tensor:
+        """Gate 2: items that are closer to the reference than any real item with another activation is.
+
+        Parameters
+        ----------
+        snr
+            Signal-to-noise ratio of every item's activation, dB, [items].
+
+        Returns
+        -------
+        Tensor
+            bool [items]; true also where the activation equals the reference's up to `EQUAL`.
+        """
+        return (snr > self.nearest_snr) | (snr >= EQUAL_SNR)
+
     def __repr__(self) -> str:
         median = float(self.nearest_snr[self.nearest_item >= 0].median()) if len(self.snr) else float("nan")
         return (
             f"NullDistribution(layer {self.layer}: {len(self.snr)} pairs, median SNR "
-            f"{float(self.snr.median()):.1f} dB, {self.num_equal} equal pairs left out; nearest real items have "
-            f"a median SNR of {median:.1f} dB)"
+            f"{float(self.snr.median()):.1f} dB, {self.num_equal} equal pairs left out; nearest real items "
+            f"have a median SNR of {median:.1f} dB)"
         )
 
 

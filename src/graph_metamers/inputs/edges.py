@@ -28,8 +28,8 @@ def changed_edges(graph: Graph, reference: Graph, items: str, num_items: int) ->
     Returns
     -------
     Tensor
-        1 - Jaccard index of the edges that end in the item (for graphs: in any of its nodes), float64 [items];
-        0 for an item without edges in either graph, and for items that are no nodes or graphs.
+        1 - Jaccard index of the edges that end in the item (for graphs: in any of its nodes), float64
+        [items]; 0 for an item without edges in either graph, and for items that are no nodes or graphs.
     """
     kept, either = (torch.zeros(num_items, dtype=torch.float64) for _ in range(2))
     kind, _, node_type = items.partition(":")
