@@ -38,7 +38,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "RunFailedError",
         "UserError",
     ),
-    "evidence": ("label_propagation",),
+    "evidence": ("GateReport", "NullDistribution", "gates", "label_propagation", "null_distribution"),
     "inputs": ("Features", "InputDistance"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
@@ -144,7 +144,21 @@ if TYPE_CHECKING:
     from graph_metamers.errors import (
         UserError as UserError,
     )
-    from graph_metamers.evidence import label_propagation as label_propagation
+    from graph_metamers.evidence import (
+        GateReport as GateReport,
+    )
+    from graph_metamers.evidence import (
+        NullDistribution as NullDistribution,
+    )
+    from graph_metamers.evidence import (
+        gates as gates,
+    )
+    from graph_metamers.evidence import (
+        label_propagation as label_propagation,
+    )
+    from graph_metamers.evidence import (
+        null_distribution as null_distribution,
+    )
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance
     from graph_metamers.metrics import Accuracy as Accuracy

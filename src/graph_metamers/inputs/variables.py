@@ -101,7 +101,7 @@ class Variables:
         chance = {s: squared_chance(v.reference, v.mutable) for s, v in self.values.items()}
         raw, expected = (float(sum(t.sum() for t in d.values())) ** 0.5 for d in (squared, chance))
         owners = rows_of_items(items, self.reference)
-        per_item = _per_item(squared, owners) / _per_item(chance, owners)
+        per_item = sum_per_item(squared, owners) / sum_per_item(chance, owners)
         return InputDistance(raw / expected if expected > 0 else 0.0, raw, expected, per_item.sqrt().float())
 
     def _with(self, features: Mapping[str, Tensor]) -> Graph:
@@ -156,7 +156,7 @@ def _shuffle(values: FeatureValues, generator: torch.Generator) -> Tensor:
     return torch.empty_like(x).scatter_(0, places, x.gather(0, drawn))
 
 
-def _per_item(rows: Mapping[str, Tensor], owners: Mapping[str, Tensor]) -> Tensor:
+def sum_per_item(rows: Mapping[str, Tensor], owners: Mapping[str, Tensor]) -> Tensor:
     """Sum the entries of the rows, [n, F] per slot, over the rows of each item; [items]."""
     owned = {slot: owner for slot, owner in owners.items() if slot in rows}
     num_items = max((int(owner.max()) + 1 for owner in owned.values() if owner.numel()), default=0)

@@ -96,7 +96,8 @@ def word_overlap(changed: Tensor, reference: Tensor) -> float:
 
 
 def _rows(values: Tensor) -> Tensor:
-    return values.detach().double().reshape(values.shape[0], -1)
+    values = values.detach().double()
+    return values.unsqueeze(1) if values.ndim == 1 else values.flatten(start_dim=1)
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
