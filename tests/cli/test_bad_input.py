@@ -258,7 +258,7 @@ def test_without_a_network_the_files_are_named(call, folder, monkeypatch):
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("graph_metamers.datasets.planetoid.download_url", no_network)
+    monkeypatch.setattr("graph_metamers.datasets.raw_files.download_url", no_network)
     outcome = call("audit", "--dataset", "cora", "--model", "gcn", "--data-root", "data", "-o", "out")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
