@@ -9,17 +9,15 @@ from graph_metamers.metrics.classification import (
     predicted_classes,
     prediction_agreement,
 )
-from graph_metamers.metrics.statistics import (
+from graph_metamers.metrics.comparisons import (
     EffectSize,
-    Interval,
     PairedTest,
-    bootstrap_interval,
     cohens_d_z,
     holm,
-    nested_bootstrap_interval,
     paired_test,
     rank_biserial,
 )
+from graph_metamers.metrics.intervals import Interval, bootstrap_interval, nested_bootstrap_interval
 
 __all__ = [
     "Accuracy",

@@ -17,10 +17,10 @@ from graph_metamers.metrics import (
     bootstrap_interval,
     cohens_d_z,
     holm,
+    intervals,
     nested_bootstrap_interval,
     paired_test,
     rank_biserial,
-    statistics,
 )
 
 EXACT = {"rel": 1e-10, "abs": 1e-10}
@@ -55,7 +55,7 @@ def test_resampling_in_parts_changes_nothing():
     values = np.random.default_rng(0).normal(size=40)
     table = values.reshape(8, 5)
     whole = bootstrap_interval(values), nested_bootstrap_interval(table)
-    with patch.object(statistics, "VALUES_AT_ONCE", 40 * 10_000 // 2 + 1):
+    with patch.object(intervals, "VALUES_AT_ONCE", 40 * 10_000 // 2 + 1):
         assert bootstrap_interval(values) == whole[0]
         # The two levels are drawn in turn, so that parts are other draws of the same kind.
         assert nested_bootstrap_interval(table).low == pytest.approx(whole[1].low, abs=0.03)
@@ -114,7 +114,7 @@ def test_where_bca_is_not_defined_percentiles_are_taken():
 
 
 def test_an_interval_reads_as_a_sentence():
-    interval = statistics.Interval(0.123456, 0.1, 0.25, 0.9, 1000, "BCa")
+    interval = intervals.Interval(0.123456, 0.1, 0.25, 0.9, 1000, "BCa")
     assert str(interval) == "0.1235 (90% interval 0.1 to 0.25, BCa)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         interval.low = 0.0
