@@ -39,7 +39,7 @@ class ParameterError(UserError):
     must
         What it must be, completing "must be ...".
     got
-        What it was; shown with `repr` unless it is already a sentence fragment (a `str`).
+        What it was; shown with `repr`.
     mend
         How to mend it, if `must` does not already say so.
     """

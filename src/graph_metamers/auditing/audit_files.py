@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
 from graph_metamers.checks import CheckReport, Finding
@@ -29,8 +30,6 @@ from graph_metamers.training import Scores
 
 if TYPE_CHECKING:
     import os
-
-    from torch import Tensor
 
 MARKER = "audit.json"
 SCHEMA_VERSION = 1
@@ -92,7 +91,8 @@ def _save_weights(audit: Audit, path: Path) -> None:
     if isinstance(audit.model, GNN):
         save_model(audit.model, path)
     elif audit.model is not None:
-        save_file({name: value.clone() for name, value in audit.model.state_dict().items()}, path)
+        weights = {n: w.clone() for n, w in audit.model.state_dict().items() if isinstance(w, Tensor)}
+        save_file(weights, path)
 
 
 def _described(audit: Audit) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor
 
 from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
 from graph_metamers.checks import check
@@ -18,12 +19,13 @@ from graph_metamers.inputs import Features, Init, Vary, resolve_variables
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
 from graph_metamers.reading import ModelView, default_layers
+from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis import Budget, SearchProgress, check_search, generate
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from graph_metamers.datasets import Dataset
     from graph_metamers.synthesis.solvers import Solver
@@ -93,7 +95,9 @@ def audit(
     if not names or len(set(names)) != len(names):
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
-    checks = check(module, graph, names, forward=forward, transform=transform, accuracy=scores.test)
+    checks = check(
+        module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
+    )
     checks.raise_for_errors()
     audited = []
     for number, layer in enumerate(names, start=1):
@@ -135,7 +139,9 @@ def audit(
         model=module,
         config=_config(module, fit, audited),
         provenance={
-            "model_fingerprint": fingerprint(dict(module.state_dict())),
+            "model_fingerprint": fingerprint(
+                {n: w for n, w in module.state_dict().items() if isinstance(w, Tensor)}
+            ),
             "dataset_fingerprint": dataset.fingerprint,
             "seconds": time.monotonic() - started,
             "training_seconds": fit.seconds if fit else None,
@@ -146,7 +152,10 @@ def audit(
 
 def _predict(view: ModelView, graph: Graph) -> Tensor:
     with torch.no_grad():
-        return predicted_classes(next(iter(view.outputs(graph).values())))
+        chosen = view.prediction(graph, NODES)
+    if chosen is None:
+        raise ParameterError("model", "one that returns a class for every node", "an output of another shape")
+    return predicted_classes(chosen[1])
 
 
 def _width(view: ModelView, graph: Graph, layer: str) -> int:

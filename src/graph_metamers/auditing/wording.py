@@ -33,7 +33,7 @@ def verdict(audit: Audit) -> tuple[str, ...]:
             f"({audit.scores.test.accuracy:.1%} right, chance {audit.scores.test.chance:.1%}): what it "
             "matches says nothing about a trained model."
         )
-    matched = [layer for layer in audit.layers if layer.metamer.is_metamer]
+    matched = [layer for layer in audit.layers if layer.metamer.is_metamer and not audit.at_chance]
     if matched:
         sentences.append(_matched_sentence(audit, matched))
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.metamer.is_metamer]
@@ -113,7 +113,8 @@ def _advise_budget(audit: Audit) -> str | None:
 
 
 def _advise_width(audit: Audit) -> str | None:
-    narrowest = min((layer.width for layer in audit.layers), default=audit.dataset.num_features)
+    hidden = [layer.width for layer in audit.layers if not layer.name.startswith("output")]
+    narrowest = min(hidden, default=audit.dataset.num_features)
     if narrowest >= audit.dataset.num_features:
         return None
     return (

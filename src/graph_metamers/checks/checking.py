@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from graph_metamers.checks.findings import CheckReport, Finding
-from graph_metamers.checks.graph_checks import check_graph
+from graph_metamers.checks.graph_checks import check_graph, check_variation
 from graph_metamers.checks.model_checks import check_behaviour, check_modules
+from graph_metamers.inputs import Vary, resolve_variables, slots_of
 from graph_metamers.reading import ModelView, default_layers
+from graph_metamers.reading.guarding import require_initialised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +27,7 @@ def check(
     graph: Graph,
     layer: str | Sequence[str] | None = None,
     *,
+    vary: Vary = "features",
     forward: Forward | None = None,
     transform: Transform | None = None,
     accuracy: Accuracy | None = None,
@@ -39,6 +44,8 @@ def check(
         The reference graph.
     layer
         Layers to look at; default: those that an audit reads.
+    vary
+        What may vary, as in `generate`; only these features are looked at.
     forward, transform
         How the model is called; see `activations`.
     accuracy
@@ -54,12 +61,17 @@ def check(
     LayerNotFoundError, BindingError
         If a layer or an argument of the model's forward does not exist.
     """
-    findings = [*check_graph(graph), *check_modules(model), *_check_accuracy(accuracy)]
+    require_initialised(model)
+    slots = slots_of(vary, graph)
+    findings = [*check_graph(graph, slots), *check_modules(model), *_check_accuracy(accuracy)]
     if not any(finding.severity == "error" for finding in findings):
+        variables = resolve_variables(vary, graph)
+        findings += check_variation(variables)
         view = ModelView(model, forward, transform)
-        names = [layer] if isinstance(layer, str) else list(layer or default_layers(view.layers(graph)))
-        with view.borrow():
-            findings += check_behaviour(view, graph, names)
+        # The caller may be inside no_grad or inference_mode.
+        with torch.inference_mode(False), torch.enable_grad(), view.borrow():
+            names = [layer] if isinstance(layer, str) else list(layer or default_layers(view.layers(graph)))
+            findings += check_behaviour(view, variables, names)
     return CheckReport(tuple(sorted(findings, key=lambda finding: finding.severity)))
 
 

@@ -8,31 +8,60 @@ import torch
 from torch import Tensor
 
 from graph_metamers.checks.findings import Finding
+from graph_metamers.inputs.slots import read_features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from graph_metamers.inputs import Variables
     from graph_metamers.types import Graph
 
 
-def check_graph(graph: Graph) -> Iterator[Finding]:
-    """Look for defects of a graph that would stop a model or falsify it."""
-    for store in graph.node_stores:
-        yield from _check_features(store)
+def check_graph(graph: Graph, slots: Collection[str]) -> Iterator[Finding]:
+    """Look for defects of a graph that would stop a model or falsify it.
+
+    Parameters
+    ----------
+    graph
+        Any graph object.
+    slots
+        Where features vary; others may be whole numbers.
+    """
+    if any(store.num_nodes is None for store in graph.node_stores):
+        yield Finding(
+            "unknown-number-of-nodes",
+            "error",
+            "the number of nodes must be known",
+            "a graph, or a node type, without features and without num_nodes",
+            "Set num_nodes.",
+        )
+        return
+    features = read_features(graph)
+    for slot in slots:
+        yield from _check_features(slot, features[slot])
     for store in graph.edge_stores:
         yield from _check_edges(store, *_num_nodes(graph, store))
     yield from _check_isolated(graph)
 
 
-def _check_features(store: object) -> Iterator[Finding]:
-    x = getattr(store, "x", None) if "x" in store else None  # type: ignore[operator]
-    if not isinstance(x, Tensor):
-        return
+def check_variation(variables: Variables) -> Iterator[Finding]:
+    """Look for features that cannot differ from the reference."""
+    if variables.distance(variables.reference, "").chance == 0:
+        yield Finding(
+            "constant-features",
+            "error",
+            "features that may vary must differ between nodes, since their values come from other nodes",
+            "the same value at every node, for every feature",
+            "Give the graph other features, or let others vary.",
+        )
+
+
+def _check_features(slot: str, x: Tensor) -> Iterator[Finding]:
     if x.layout != torch.strided:
         yield Finding(
             "sparse-features",
             "error",
-            "features x must be a dense tensor, since every entry may vary",
+            f"features {slot!r} must be a dense tensor, since every entry may vary",
             str(x.layout),
             "Use graph.x = graph.x.to_dense().",
         )
@@ -40,7 +69,7 @@ def _check_features(store: object) -> Iterator[Finding]:
         yield Finding(
             "integer-features",
             "error",
-            "features x must be floating point so that gradients can reach them",
+            f"features {slot!r} must be floating point so that gradients can reach them",
             str(x.dtype),
             "Use graph.x = graph.x.float().",
         )
@@ -49,7 +78,7 @@ def _check_features(store: object) -> Iterator[Finding]:
         yield Finding(
             "non-finite-features",
             "error",
-            "features x must be finite numbers",
+            f"features {slot!r} must be finite numbers",
             f"{count} entries that are NaN or infinite",
             "Replace them, for example by the feature's mean: graph.x.nan_to_num_().",
         )
@@ -88,6 +117,8 @@ def _num_nodes(graph: Graph, store: object) -> tuple[int, int]:
 
 
 def _check_isolated(graph: Graph) -> Iterator[Finding]:
+    if any("adj_t" in store for store in graph.edge_stores):
+        return  # edges in another form than edge_index
     for store in graph.node_stores:
         key = getattr(store, "_key", None)
         num_nodes = int(store.num_nodes or 0)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from graph_metamers.checks.findings import Finding
-from graph_metamers.inputs import resolve_variables
+from graph_metamers.randomness import generator_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from torch import nn
-
+    from graph_metamers.inputs import Variables
     from graph_metamers.reading import ModelView
-    from graph_metamers.types import Graph
 
 
 def check_modules(model: nn.Module) -> Iterator[Finding]:
@@ -30,16 +29,7 @@ def check_modules(model: nn.Module) -> Iterator[Finding]:
                 "result for any other and so fake a perfect metamer",
                 "Build it with cached=False; weights are not affected.",
             )
-    for name, weight in [*model.named_parameters(), *model.named_buffers()]:
-        if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
-            count = int((~torch.isfinite(weight)).sum())
-            yield Finding(
-                "non-finite-weights",
-                "error",
-                "weights must be finite numbers",
-                f"{count} NaN or infinite entries in {name!r}",
-                "The training diverged: train again with a smaller learning rate.",
-            )
+    yield from _check_numbers(model)
     training = [
         name for name, module in model.named_modules() if module.training and _acts_in_training(module)
     ]
@@ -54,10 +44,9 @@ def check_modules(model: nn.Module) -> Iterator[Finding]:
         )
 
 
-def check_behaviour(view: ModelView, graph: Graph, names: Sequence[str]) -> Iterator[Finding]:
+def check_behaviour(view: ModelView, variables: Variables, names: Sequence[str]) -> Iterator[Finding]:
     """Run the model twice, and look at its activations and at where gradients go. Call inside `borrow`."""
-    variables = resolve_variables("features", graph)
-    point = variables.start("reference", torch.Generator().manual_seed(0)).requires_grad_()
+    point = variables.start("reference", generator_for("check", 0)).requires_grad_()
     changed = variables.relaxed(point)
     taps = view.taps(changed, names)
     again = view.taps(changed, names)
@@ -78,20 +67,54 @@ def check_behaviour(view: ModelView, graph: Graph, names: Sequence[str]) -> Iter
                 "different ones in two runs in eval mode",
                 "Give dropout its mode: F.dropout(x, p, training=self.training).",
             )
-        if not _gradient_arrives(tap.value, point):
+        elif not bool(tap.value.any()):
+            yield Finding(
+                "dead-layer",
+                "error",
+                f"activations at {name!r} must not all be zero",
+                "only zeros: every unit is dead, and any graph would match",
+                "Choose another layer, or train the model again.",
+            )
+        elif not _gradient_arrives(tap.value, point):
             yield Finding(
                 "no-gradient",
                 "error",
-                f"the gradient of {name!r} must reach the features",
+                f"the gradient of {name!r} must reach the features that may vary",
                 "no gradient",
                 "Look for .detach(), torch.no_grad(), .data, rounding or argmax before this layer, or for a "
-                "model that does not use its features.",
+                "model that does not use these features.",
+            )
+
+
+def _check_numbers(model: nn.Module) -> Iterator[Finding]:
+    for name, weight in model.named_parameters():
+        values = weight.detach()
+        if values.is_floating_point() and values.layout == torch.strided and not values.isfinite().all():
+            yield Finding(
+                "non-finite-weights",
+                "error",
+                "weights must be finite numbers",
+                f"{int((~values.isfinite()).sum())} NaN or infinite entries in {name!r}",
+                "The training diverged: train again with a smaller learning rate.",
+            )
+    for name, value in model.named_buffers():
+        if value.is_floating_point() and value.layout == torch.strided and not value.isfinite().all():
+            yield Finding(
+                "non-finite-buffer",
+                "warning",
+                "buffers should be finite numbers, unless they are masks",
+                f"{int((~value.isfinite()).sum())} NaN or infinite entries in {name!r}",
+                "If it is a running statistic, the training diverged: train again with a smaller learning "
+                "rate.",
             )
 
 
 def _acts_in_training(module: nn.Module) -> bool:
-    batch_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
-    return batch_norm or getattr(module, "p", 0) not in (0, 0.0) or bool(getattr(module, "dropout", 0.0))
+    rates = [getattr(module, "dropout", 0.0)]  # how PyTorch Geometric's convolutions call it
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        rates.append(module.p)
+    drops = any(isinstance(rate, int | float) and not isinstance(rate, bool) and rate > 0 for rate in rates)
+    return drops or isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def _gradient_arrives(activation: torch.Tensor, point: torch.Tensor) -> bool:

@@ -26,6 +26,8 @@ from graph_metamers.metrics.fidelity import (
     spearman,
     word_overlap,
 )
+from graph_metamers.randomness import generator_for
+from graph_metamers.reading.items import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +188,7 @@ def measure_layer(
     seed
         Of the shuffled features.
     """
-    chance_graph = variables.shuffled(torch.Generator().manual_seed(seed))
+    chance_graph = variables.shuffled(generator_for("shuffle", seed))
     reference = _Seen.of(view, variables, layer, variables.reference)
     changed = _pair(_Seen.of(view, variables, layer, graph), reference)
     chance = _pair(_Seen.of(view, variables, layer, chance_graph), reference)
@@ -213,10 +215,10 @@ class _Seen:
     def of(cls, view: ModelView, variables: Variables, layer: str, graph: Graph) -> _Seen:
         with torch.no_grad():
             activation = view.taps(graph, [layer])[layer].value
-            outputs = [output for output in view.outputs(graph).values() if output.ndim in (1, 2)]
+            chosen = view.prediction(graph, items_of(layer, len(activation), graph))
         return cls(
             activation,
-            outputs[0] if outputs else None,
+            None if chosen is None else chosen[1],
             _stacked(variables, graph),
             variables.distance(graph, "none").scaled,
         )

@@ -17,6 +17,7 @@ from torch import Tensor
 from graph_metamers.errors import ParameterError
 from graph_metamers.metrics.fidelity import item_loss, pearson, snr_db, spearman
 from graph_metamers.parameters import MAX_SEED, check_integer
+from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def null_distribution(
     activations = activations.double().reshape(activations.shape[0], -1)
     if len(activations) < 2:
         raise ParameterError("graph", "one with at least two items to compare", len(activations))
-    first, second = _random_pairs(len(activations), pairs, torch.Generator().manual_seed(seed))
+    first, second = _random_pairs(len(activations), pairs, generator_for("pairs", seed))
     reference, other = activations[first], activations[second]
     different = (other - reference).norm(dim=1) > EQUAL * reference.norm(dim=1)
     reference, other = reference[different], other[different]

@@ -3,6 +3,6 @@
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.feature_values import Init
 from graph_metamers.inputs.features import Features
-from graph_metamers.inputs.variables import Variables, Vary, resolve_variables
+from graph_metamers.inputs.variables import Variables, Vary, resolve_variables, slots_of
 
-__all__ = ["Features", "Init", "InputDistance", "Variables", "Vary", "resolve_variables"]
+__all__ = ["Features", "Init", "InputDistance", "Variables", "Vary", "resolve_variables", "slots_of"]

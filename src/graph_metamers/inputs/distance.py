@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from graph_metamers.inputs.moments import mutable_moments
+
 
 @dataclass(frozen=True, eq=False)
 class InputDistance:
@@ -36,8 +38,9 @@ class InputDistance:
 def squared_chance(reference: Tensor, mutable: Tensor) -> Tensor:
     """Expected squared change of each entry under chance, [n, F]; 0 where the entry may not vary.
 
-    Chance draws a feature's value from a random node: E (x_ij - x_kj)^2 = (x_ij - mu_j)^2 + var_j.
+    Chance draws a feature's value from a random node where it may vary: E (x_ij - x_kj)^2 = (x_ij - mu_j)^2 +
+    var_j, with mean and variance over these nodes.
     """
     reference = reference.double()
-    mean, variance = reference.mean(dim=0), reference.var(dim=0, correction=0)
+    mean, variance = mutable_moments(reference, mutable)
     return torch.where(mutable, (reference - mean) ** 2 + variance, 0.0)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.inputs.moments import mutable_moments
 
 if TYPE_CHECKING:
     from graph_metamers.types import FeatureKind
@@ -89,11 +90,11 @@ class ContinuousFeatures(FeatureValues):
 
     def start(self, init: Init, generator: torch.Generator) -> Tensor:
         """See `FeatureValues.start`."""
-        deviation = self.reference.std(dim=0, correction=0)
         if init == "permuted":
             return self.project(self._permuted(generator))
-        centre, spread = (self.reference, NUDGE) if init == "reference" else (self.reference.mean(dim=0), 1.0)
-        return self.project(centre + spread * deviation * self._normal(generator))
+        mean, variance = mutable_moments(self.reference, self.mutable)
+        centre, spread = (self.reference, NUDGE) if init == "reference" else (mean, 1.0)
+        return self.project(centre + spread * variance.sqrt() * self._normal(generator))
 
     def relax(self, point: Tensor) -> Tensor:
         """See `FeatureValues.relax`: the point itself where it may vary."""

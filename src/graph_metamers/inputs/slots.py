@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
 
 from graph_metamers.errors import ModelError
 
@@ -32,6 +32,8 @@ def read_features(graph: Graph) -> dict[str, Tensor]:
     ModelError
         If there are no node features at all.
     """
+    if not isinstance(graph, Data | HeteroData):
+        raise ModelError(f"the graph must be a Data, Batch or HeteroData, got {type(graph).__name__}")
     if isinstance(graph, HeteroData):
         features = {name: graph[name].x for name in graph.node_types if "x" in graph[name]}
     else:
@@ -40,7 +42,20 @@ def read_features(graph: Graph) -> dict[str, Tensor]:
         raise ModelError(
             "the graph must have node features 'x' to vary, got none; add graph.x [num_nodes, F]"
         )
+    for slot, x in features.items():
+        if x.ndim != 2:
+            raise ModelError(f"node features {slot!r} must have shape [num_nodes, F], got {list(x.shape)}")
     return features
+
+
+def read_edges(graph: Graph) -> dict[str, Tensor]:
+    """Edges of a graph: `{"edge_index": [2, E]}`, or one entry per relation, `source__relation__target`."""
+    stores = [store for store in graph.edge_stores if "edge_index" in store]
+    return {_edge_slot(getattr(store, "_key", None)): store.edge_index for store in stores}
+
+
+def _edge_slot(relation: tuple[str, str, str] | None) -> str:
+    return "edge_index" if relation is None else "__".join(relation)
 
 
 def write_features(graph: Graph, features: Mapping[str, Tensor]) -> Graph:

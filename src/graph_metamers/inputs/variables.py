@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -62,9 +63,22 @@ class Variables:
         example = next(iter(self.values.values())).reference
         return low.to(example), high.to(example)
 
+    def restricted(self, reached: Tensor) -> Variables:
+        """The same, in which only rows with a reached coordinate, bool [p], may vary."""
+        parts = self._split(reached)
+        return replace(
+            self,
+            values={
+                slot: replace(values, mutable=values.mutable & parts[slot].any(dim=1, keepdim=True))
+                for slot, values in self.values.items()
+            },
+        )
+
     def start(self, init: Init, generator: torch.Generator) -> Tensor:
         """Draw the point at which a search starts, [p]."""
-        return torch.cat([values.start(init, generator).flatten() for values in self.values.values()])
+        points = [values.start(init, generator).flatten() for values in self.values.values()]
+        widest = functools.reduce(torch.promote_types, (point.dtype for point in points))
+        return torch.cat([point.to(widest) for point in points])
 
     def relaxed(self, point: Tensor) -> Graph:
         """The graph that the model sees during the search; differentiable in the point."""
@@ -111,7 +125,9 @@ class Variables:
         sizes = [values.reference.numel() for values in self.values.values()]
         parts = torch.split(point, sizes)
         return {
-            slot: part.view(values.reference.shape)
+            slot: part.view(values.reference.shape).to(
+                part.dtype if part.dtype == torch.bool else values.reference.dtype
+            )
             for (slot, values), part in zip(self.values.items(), parts, strict=True)
         }
 
@@ -131,12 +147,22 @@ def resolve_variables(vary: Vary, graph: Graph) -> Variables:
         If `vary` is none of these, or names a node type without features.
     """
     features = read_features(graph)
+    chosen = _by_slot(vary, features)
+    return Variables(graph, {slot: _features(spec).values(features[slot]) for slot, spec in chosen.items()})
+
+
+def slots_of(vary: Vary, graph: Graph) -> tuple[str, ...]:
+    """Where features vary: `("x",)`, or node types; raises as `resolve_variables`."""
+    return tuple(_by_slot(vary, read_features(graph)))
+
+
+def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | Features]:
     if not isinstance(vary, Mapping):
-        vary = dict.fromkeys(features, vary)
+        return dict.fromkeys(features, vary)
     unknown = sorted(set(vary) - set(features))
     if unknown or not vary:
         raise ParameterError("vary", f"by node types that have features ({', '.join(features)})", list(vary))
-    return Variables(graph, {slot: _features(vary[slot]).values(features[slot]) for slot in vary})
+    return vary
 
 
 def _features(vary: str | Features) -> Features:

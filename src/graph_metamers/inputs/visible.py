@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from graph_metamers.inputs.moments import mutable_moments
 from graph_metamers.inputs.slots import read_features, rows_of_items, write_features
 from graph_metamers.inputs.variables import sum_per_item
+from graph_metamers.randomness import generator_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,13 +64,15 @@ class VisibleSpace:
         expected: dict[str, Tensor] = {}
         for slot, values in variables.values.items():
             basis = self.bases[slot]
-            x = values.reference.double()
+            x, mutable = values.reference.double(), values.mutable
             difference = changed[slot].double() - x
-            centred, variance = x - x.mean(dim=0), x.var(dim=0, correction=0)
-            seen, chance = _squares(difference, centred, variance, basis)
+            mean, variance = mutable_moments(x, mutable)
+            centred, spread = torch.where(mutable, x - mean, 0.0), mutable * variance
+            seen = (difference @ basis).square().sum(dim=1)
+            chance = (centred @ basis).square().sum(dim=1) + spread @ basis.square().sum(dim=1)
             totals["visible"][0] += float(seen.sum())
             totals["visible"][1] += float(chance.sum())
-            all_chance = centred.square().sum(dim=1) + variance.sum()
+            all_chance = centred.square().sum(dim=1) + spread.sum(dim=1)
             totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
             totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
             squares[slot], expected[slot] = seen.unsqueeze(1), chance.unsqueeze(1)
@@ -124,7 +128,7 @@ def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: in
     -----
     Ours. Costs POINTS * PROBES backward passes in float64, O(n F r) time and as many copies of the features.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_for("visible space", seed)
     double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
     features = {slot: values.reference.double() for slot, values in variables.values.items()}
     gradients: dict[str, list[Tensor]] = {slot: [] for slot in features}
@@ -193,13 +197,6 @@ def _row_space(parts: list[Tensor], generator: torch.Generator) -> Tensor:
 def _sketch(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
     weights = torch.randn(size, rows.shape[0], generator=generator, dtype=torch.float64)
     return weights.to(rows.device) @ rows
-
-
-def _squares(difference: Tensor, centred: Tensor, variance: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared length inside the space of every row's change, and what chance gives, [n] each."""
-    seen = (difference @ basis).square().sum(dim=1)
-    chance = (centred @ basis).square().sum(dim=1) + (variance.unsqueeze(1) * basis.square()).sum()
-    return seen, chance
 
 
 def _ratio(squared: float, chance: float) -> float:

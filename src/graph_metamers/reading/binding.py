@@ -7,9 +7,11 @@ ever bound by position.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graph_metamers.errors import BindingError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 WHOLE_GRAPH_NAMES = frozenset({"data", "graph", "g", "hetero_data", "batch_data"})
 """Parameter names that mean the whole graph object."""
 
+_COUNTS = ("num_nodes", "num_graphs")
 _MISSING = object()
 
 
@@ -41,7 +44,8 @@ def call_model(
     model
         Any module. Its mode (train or eval) is left as it is.
     graph
-        A `Data`, `Batch` or `HeteroData`; never changed.
+        A `Data`, `Batch` or `HeteroData`. The model and the transform get a copy, so that one which assigns
+        to the graph, or works in place, does not change it.
     forward
         How to call the model, as `forward(model, graph)`; default: `bind_by_name`.
     transform
@@ -52,7 +56,9 @@ def call_model(
     BindingError
         If a parameter that the model's forward requires is not on the graph.
     """
-    seen = graph if transform is None else transform(graph)
+    seen = _own_copy(graph)
+    if transform is not None:
+        seen = transform(seen)
     if forward is not None:
         return forward(model, seen)
     return model(**bind_by_name(model, seen))
@@ -62,10 +68,11 @@ def bind_by_name(model: nn.Module, graph: Graph) -> dict[str, Any]:
     """Find the arguments of a model's forward on a graph.
 
     A parameter is bound, in this order, to: the whole graph, if it is named like one (`data`, `graph`, ...)
-    or is the only required parameter and the graph has no attribute of that name; the graph's attribute of
-    the same name; on a `HeteroData`, the dictionary of that attribute over all node or edge types, with
-    or without the suffix `_dict`. Optional parameters that the graph does not have keep their default. A
-    required `batch` that the graph does not have is `None`, PyTorch Geometric's word for "one graph".
+    or is the only required parameter and either called `batch` or no attribute of the graph; the graph's
+    attribute of the same name; `num_nodes` and `num_graphs`; on a `HeteroData`, the dictionary of that
+    attribute over all node or edge types, with or without the suffix `_dict`. Optional parameters that the
+    graph does not have keep their default. A required `batch` that the graph does not have is `None`,
+    PyTorch Geometric's word for "one graph".
 
     Raises
     ------
@@ -85,10 +92,15 @@ def bind_by_name(model: nn.Module, graph: Graph) -> dict[str, Any]:
     bound: dict[str, Any] = {}
     for parameter in named:
         value = _lookup(parameter.name, available)
-        if parameter.name in WHOLE_GRAPH_NAMES or (value is _MISSING and required == [parameter.name]):
+        alone = required == [parameter.name]
+        if parameter.name in WHOLE_GRAPH_NAMES or (
+            alone and (value is _MISSING or parameter.name == "batch")
+        ):
             value = graph
         if value is not _MISSING:
             bound[parameter.name] = value
+        elif parameter.name in _COUNTS and hasattr(graph, parameter.name):
+            bound[parameter.name] = getattr(graph, parameter.name)
         elif parameter.name == "batch" and parameter.default is parameter.empty:
             bound["batch"] = None
         elif parameter.default is parameter.empty:
@@ -120,3 +132,13 @@ def _lookup(name: str, available: Mapping[str, Any]) -> Any:
 
 def _signature(model: nn.Module) -> str:
     return f"forward{inspect.signature(model.forward)}"
+
+
+def _own_copy(graph: Graph) -> Graph:
+    """The graph with stores and floating-point tensors of its own; gradients flow back to the originals."""
+    own = copy.copy(graph)
+    for store in own.stores:
+        for name, value in list(store.items()):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                store[name] = value.clone()
+    return own

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.parameter import is_lazy
+
+from graph_metamers.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +24,10 @@ def borrowed(model: nn.Module) -> Iterator[nn.Module]:
     buffer, also after an exception or Ctrl-C. Weights are never written. torch's global random state is
     forked, so that a model that draws numbers does not move it.
     """
+    require_initialised(model)
     modes = {module: module.training for module in model.modules()}
     gradients = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    registered = {module: dict(module._buffers) for module in model.modules()}
     buffers = {buffer: buffer.detach().clone() for buffer in model.buffers()}
     devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
@@ -36,7 +41,25 @@ def borrowed(model: nn.Module) -> Iterator[nn.Module]:
                 module.training = training
             for parameter, required in gradients.items():
                 parameter.requires_grad_(required)
+            for module, own in registered.items():  # a forward may have put others in their place
+                module._buffers.clear()
+                module._buffers.update(own)
             with torch.no_grad():
                 for buffer, value in buffers.items():
-                    if not torch.equal(buffer, value):
+                    if buffer.layout == torch.strided and not torch.equal(buffer, value):
                         buffer.copy_(value)
+
+
+def require_initialised(model: nn.Module) -> None:
+    """Refuse a model whose weights get their shapes only when it is run for the first time.
+
+    Raises
+    ------
+    ModelError
+        If a parameter or buffer has no shape yet.
+    """
+    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"the weights of {type(model).__name__} must be initialised, got weights without a shape; run "
+            "the model once on the graph first"
+        )

@@ -15,7 +15,7 @@ from graph_metamers.reading.binding import call_model
 from graph_metamers.reading.functions import is_activation_module
 from graph_metamers.reading.guarding import borrowed
 from graph_metamers.reading.items import GRAPHS, NODES, items_of
-from graph_metamers.reading.recording import OUTPUT, Recorder, Tap
+from graph_metamers.reading.recording import Recorder, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -92,7 +92,7 @@ def layers(
         recorder.note_output(call_model(model, graph, forward=forward, transform=transform))
     taps = list(recorder.taps.values())
     before_activation = {tap.input_identity for tap in taps}
-    output_tensors = {tap.identity for tap in taps if tap.name.split("/")[0] == OUTPUT}
+    output_tensors = {tap.identity for tap in taps if tap.is_output}
     listed = []
     for tap in taps:
         items = items_of(tap.name, tap.value.shape[0] if tap.value.ndim else 0, graph)
@@ -123,7 +123,7 @@ def unknown_layer(name: str, known: Collection[str]) -> LayerNotFoundError:
 
 
 def _role(tap: Tap, before_activation: Collection[int | None]) -> Role:
-    if tap.name.split("/")[0] == OUTPUT:
+    if tap.is_output:
         return "output"
     if isinstance(tap.source, nn.Module):
         if is_activation_module(tap.source):

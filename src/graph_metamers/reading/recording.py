@@ -57,6 +57,8 @@ class Tap:
     inside
         Names of the modules that were running when it was computed, outermost first, as far as the
         recorder listened to them.
+    is_output
+        Whether it is what the model returned.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Tap:
     identity: int
     input_identity: int | None
     inside: tuple[str, ...]
+    is_output: bool
 
 
 class Recorder:
@@ -119,7 +122,7 @@ class Recorder:
 
     def note_output(self, result: Any) -> None:
         """Note what the model, or the function that calls it, returned."""
-        self._note(self._output_name, self._model, 1, result, None, None)
+        self._note(self._output_name, self._model, 1, result, None, None, is_output=True)
 
     def _is_wanted(self, module_name: str) -> bool:
         wanted = self._wanted or ()
@@ -167,8 +170,9 @@ class Recorder:
             arguments.apply_defaults()
             return interpreter.run(*arguments.args, *arguments.kwargs.values())
 
-        module.__dict__["forward"] = forward  # on the instance: deleting it brings the class's back
-        self._cleanup.callback(module.__dict__.pop, "forward", None)
+        before = dict(module.__dict__)  # with the user's own forward, if he has patched one
+        module.__dict__["forward"] = forward
+        self._cleanup.callback(_put_back, module.__dict__, before, "forward")
 
     def _run_fx_node(self, name: str) -> Callable[[fx.Node, Callable[[], Any]], Any]:
         def run(node: fx.Node, compute: Callable[[], Any]) -> Any:
@@ -179,9 +183,10 @@ class Recorder:
                 result = compute()
             finally:
                 self._in_fx_function = False
-            if node.op == "call_function":
+            function = ACTIVATION_FUNCTIONS.get(_target_of(node))
+            if node.op == "call_function" or function is not None:
                 tap = f"{name}.{_fx_name(node)}".lstrip(".")
-                self._note(tap, ACTIVATION_FUNCTIONS.get(node.target, "fx"), 1, result, None, None)
+                self._note(tap, function or "fx", 1, result, None, None)
             return result
 
         return run
@@ -194,15 +199,24 @@ class Recorder:
         result: Any,
         activation_input: Tensor | None,
         input_identity: int | None,
+        *,
+        is_output: bool = False,
     ) -> None:
         numbered = name if call == 1 else f"{name}#{call}"
         for full, value in named_tensors(numbered, result):
             if self._wanted is not None and full not in self._wanted:
                 continue
             self._keep_alive.append(value)
-            inside = tuple(self._running)
             self.taps[full] = Tap(
-                full, source, call, value.clone(), activation_input, id(value), input_identity, inside
+                full,
+                source,
+                call,
+                value.clone(),
+                activation_input,
+                id(value),
+                input_identity,
+                tuple(self._running),
+                is_output,
             )
 
 
@@ -239,11 +253,22 @@ class _Interpreter(fx.Interpreter):
         return self._run(n, functools.partial(super().run_node, n))
 
 
+def _put_back(attributes: dict[str, Any], before: dict[str, Any], name: str) -> None:
+    attributes.pop(name, None)
+    if name in before:
+        attributes[name] = before[name]
+
+
+def _target_of(node: fx.Node) -> object:
+    """The function that a node calls; a method is called on a tensor."""
+    return getattr(Tensor, str(node.target), None) if node.op == "call_method" else node.target
+
+
 def _fx_name(node: fx.Node) -> str:
     """`conv.0/movie` for what to_hetero sums over relations, else `relu()/movie`."""
     base, node_type = node.name.split(_TYPE_SEPARATOR, 1)
     owners = {_owner(source) for source in _module_sources(node)}
-    if len(owners) == 1 and node.target not in ACTIVATION_FUNCTIONS:
+    if len(owners) == 1 and _target_of(node) not in ACTIVATION_FUNCTIONS:
         return f"{owners.pop()}/{node_type}"
     return f"{base}()/{node_type}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graph_metamers.reading.binding import call_model
 from graph_metamers.reading.guarding import borrowed
+from graph_metamers.reading.items import items_of
 from graph_metamers.reading.listing import Layer, layers, unknown_layer
 from graph_metamers.reading.recording import OUTPUT, Recorder, Tap, named_tensors
 
@@ -63,6 +64,19 @@ class ModelView:
     def outputs(self, graph: Graph) -> dict[str, Tensor]:
         """What the model returns: every floating-point tensor by its name, `output` where there is one."""
         return dict(named_tensors(OUTPUT, self.call(graph)))
+
+    def prediction(self, graph: Graph, items: str) -> tuple[str, Tensor] | None:
+        """Which output the model's predictions for some items are read from, and the output itself.
+
+        Returns
+        -------
+        tuple of str and Tensor, or None
+            The first output, [n] or [n, C], whose rows are these items; else the first of such a shape;
+            `None` if there is none.
+        """
+        outputs = [(name, out) for name, out in self.outputs(graph).items() if out.ndim in (1, 2)]
+        fitting = [entry for entry in outputs if items_of(entry[0], len(entry[1]), graph) == items]
+        return next(iter(fitting or outputs), None)
 
     def call(self, graph: Graph) -> Any:
         """Run the model and return what it returns."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graph_metamers.inputs import Features, resolve_variables
+from graph_metamers.randomness import generator_for
 from graph_metamers.report.numbers import listed
 from graph_metamers.report.png import data_uri
 
@@ -140,7 +141,7 @@ def unrelated_features(audit: Audit) -> Tensor | None:
         return None
     variables = resolve_variables(Features(), audit.graph)
     seed = search.get("seed") if isinstance(search, dict) else None
-    generator = torch.Generator().manual_seed(seed if isinstance(seed, int) else 0)
+    generator = generator_for("shuffle", seed if isinstance(seed, int) else 0)
     shuffled: Tensor = variables.shuffled(generator).x
     return shuffled
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from graph_metamers.checks import check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Init, Variables, Vary, resolve_variables
-from graph_metamers.inputs.slots import read_features
+from graph_metamers.inputs.slots import read_edges, read_features
 from graph_metamers.metrics.classification import Agreement, Task, prediction_agreement
 from graph_metamers.metrics.fidelity import activation_loss, item_loss
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
+from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.storage import environment, fingerprint
@@ -72,7 +73,7 @@ def generate(
         What may vary: `"features"`, a `Features`, or for a `HeteroData` a dict from node type to these.
     index
         Items (nodes, or graphs of a batch) whose activations have to match, integers or a bool mask;
-        default: all.
+        default: all. Only features that can reach them vary then.
     transform
         A PyTorch Geometric transform applied before the model; what varies is the raw graph.
     forward
@@ -127,27 +128,43 @@ def generate(
     """
     started = time.monotonic()
     check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
+    seed, tolerance, min_distance = int(seed), float(tolerance), float(min_distance)
+    if isinstance(layer, str | None) and not layer:
+        raise ParameterError("layer", "the name of a layer, or several", layer)
+    if budget is not None and not isinstance(budget, Budget):
+        raise ParameterError("budget", "a Budget, such as Budget(steps=2000)", budget)
+    if callable(callbacks):
+        raise ParameterError("callbacks", "a list of functions", callbacks, "Write callbacks=[function]")
     budget = budget or Budget()
     names = [layer] if isinstance(layer, str) else list(layer)
     if not names or len(set(names)) != len(names):
         raise ParameterError("layer", "one layer or several different ones", layer)
     view = ModelView(model, forward, transform)
     variables = resolve_variables(vary, graph)
-    check(model, graph, names, forward=forward, transform=transform).raise_for_errors()
-    with view.borrow():
+    provenance = _provenance(model, graph)
+    # The caller may be inside no_grad or inference_mode; a search needs gradients.
+    with torch.inference_mode(False), torch.enable_grad(), view.borrow():
+        check(model, graph, names, forward=forward, transform=transform, vary=vary).raise_for_errors()
         with torch.no_grad():
             targets = {name: tap.value for name, tap in view.taps(graph, names).items()}
         items, num_items = _items(targets, graph)
+
+        def agree(changed: Graph) -> Agreement | None:
+            return _agreement(view, changed, graph, items, task, prediction_tolerance)
+
+        agree(graph)  # a task that does not fit the output is better refused before the search than after it
         problem = Problem(view, variables, targets, _index(index, num_items))
         _require_energy(problem)
+        if problem.index is not None:
+            problem = problem.restricted(generator_for("probe", 0))
         chosen = resolve_solver(solver, problem)
-        start = variables.start(init, torch.Generator().manual_seed(seed))
+        start = problem.variables.start(init, generator_for("start", seed))
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
         solution = chosen.solve(problem, start, search)
         with torch.no_grad():
             config: dict[str, Json] = {
                 "layer": list(names),
-                "vary": _describe(variables),
+                "vary": _describe(problem.variables),
                 "solver": chosen.name,
                 "solver_options": repr(chosen),
                 "init": init,
@@ -157,6 +174,10 @@ def generate(
                 "min_distance": min_distance,
                 "seed": seed,
                 "task": task,
+                "prediction_tolerance": prediction_tolerance,
+                "index": None if problem.index is None else problem.index.tolist(),
+                "own_forward": forward is not None,
+                "transform": None if transform is None else repr(transform),
             }
             return _measure(
                 problem,
@@ -164,8 +185,8 @@ def generate(
                 start,
                 items=items,
                 config=config,
-                provenance=_provenance(model, graph, started),
-                agree=lambda ours, theirs: _agreement(ours, theirs, task, prediction_tolerance),
+                provenance={**provenance, "seconds": time.monotonic() - started},
+                agree=agree,
             )
 
 
@@ -177,10 +198,10 @@ def _measure(
     items: str,
     config: Mapping[str, Any],
     provenance: Mapping[str, Json],
-    agree: Callable[[Mapping[str, Tensor], Mapping[str, Tensor]], Agreement | None],
+    agree: Callable[[Graph], Agreement | None],
 ) -> Metamer:
     """Measure the real graph of a solution with the unmodified model."""
-    view, variables, reference = problem.view, problem.variables, problem.variables.reference
+    variables, reference = problem.variables, problem.variables.reference
     graph = variables.discrete(solution.point)
     losses, per_item = _losses(problem, graph)
     distance = variables.distance(graph, items)
@@ -205,7 +226,7 @@ def _measure(
         items=items,
         index=problem.index,
         input_distance=distance,
-        prediction_agreement=agree(view.outputs(graph), view.outputs(reference)),
+        prediction_agreement=agree(graph),
         trace=solution.trace,
         steps=solution.steps,
         config=config,
@@ -225,35 +246,46 @@ def _losses(problem: Problem, graph: Graph) -> tuple[float, Tensor]:
 
 
 def _agreement(
-    ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], task: Task, tolerance: float | None
+    view: ModelView, graph: Graph, reference: Graph, items: str, task: Task, tolerance: float | None
 ) -> Agreement | None:
-    """Agreement of the first output that can be read as predictions."""
-    for name, output in ours.items():
-        if output.ndim in (1, 2):
-            return prediction_agreement(output, theirs[name], task=task, tolerance=tolerance)
-    return None
+    """Agreement of the model's predictions for these items; `None` without an output to compare."""
+    chosen = view.prediction(reference, items)
+    if chosen is None:
+        return None
+    name, expected = chosen
+    output = view.outputs(graph)[name]
+    if not bool(output.isfinite().all() and expected.isfinite().all()):
+        return None
+    return prediction_agreement(output, expected, task=task, tolerance=tolerance)
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
-    rows = {name: target.shape[0] if target.ndim else 0 for name, target in targets.items()}
-    if len(set(rows.values())) != 1:
-        listed = ", ".join(f"{name}: {count}" for name, count in rows.items())
-        raise ParameterError("layer", "layers with the same number of rows, to be matched together", listed)
-    name, num_rows = next(iter(rows.items()))
-    return items_of(name, num_rows, graph), num_rows
+    for name, target in targets.items():
+        if target.ndim == 0:
+            raise ParameterError("layer", "a layer with one row per item", f"{name}, a single number")
+    kinds = {name: (items_of(name, len(target), graph), len(target)) for name, target in targets.items()}
+    if len(set(kinds.values())) != 1:
+        listed = ", ".join(f"{name}: {count} {items}" for name, (items, count) in kinds.items())
+        raise ParameterError("layer", "layers of the same items, to be matched together", listed)
+    return next(iter(kinds.values()))
 
 
 def _index(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
     if index is None:
         return None
-    chosen = torch.as_tensor(index)
+    try:
+        chosen = torch.as_tensor(index)
+    except (TypeError, ValueError, RuntimeError):
+        raise ParameterError("index", f"integers, or a bool mask of shape [{num_items}]", index) from None
     if chosen.dtype == torch.bool and chosen.shape == (num_items,):
         chosen = chosen.nonzero().flatten()
     if chosen.is_floating_point() or chosen.dtype == torch.bool or chosen.ndim != 1 or not len(chosen):
-        must = f"integers, or a bool mask of shape [{num_items}]"
+        must = f"at least one item, as integers or as a bool mask of shape [{num_items}]"
         raise ParameterError("index", must, f"{chosen.dtype} of shape {list(chosen.shape)}")
     if int(chosen.min()) < 0 or int(chosen.max()) >= num_items:
         raise ParameterError("index", f"items from 0 to {num_items - 1}", chosen.tolist())
+    if len(set(chosen.tolist())) != len(chosen):
+        raise ParameterError("index", "items that are named once each", chosen.tolist())
     return chosen.long()
 
 
@@ -302,11 +334,11 @@ def _describe(variables: Variables) -> dict[str, Json]:
     return described
 
 
-def _provenance(model: nn.Module, graph: Graph, started: float) -> dict[str, Json]:
+def _provenance(model: nn.Module, graph: Graph) -> dict[str, Json]:
+    weights = {n: w for n, w in model.state_dict().items() if isinstance(w, Tensor)}
     return {
         "model": type(model).__name__,
-        "model_fingerprint": fingerprint(dict(model.state_dict())),
-        "reference_fingerprint": fingerprint(read_features(graph)),
-        "seconds": time.monotonic() - started,
+        "model_fingerprint": fingerprint(weights),
+        "reference_fingerprint": fingerprint({**read_features(graph), **read_edges(graph)}),
         **environment(),
     }

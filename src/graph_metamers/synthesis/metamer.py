@@ -109,10 +109,10 @@ class Metamer:
         """Status of every item, [items].
 
         CONVERGED: matched and different; RECOVERED_REFERENCE: matched, but the item's own features are
-        within `min_distance` of the reference's; otherwise how the search as a whole ended, MAX_STEPS if
-        it converged.
+        within `min_distance` of the reference's; otherwise how the search as a whole ended, NOT_MATCHED
+        if that met the loss.
         """
-        failed = Status.MAX_STEPS if self.status in _LOSS_MET else self.status
+        failed = Status.NOT_MATCHED if self.status in _LOSS_MET else self.status
         distance = self.item_distance
         close = (distance < self.min_distance).tolist() if len(distance) else [False] * len(self.item_loss)
         return tuple(

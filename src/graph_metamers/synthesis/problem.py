@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,26 @@ class Problem:
     def project(self, point: Tensor) -> Tensor:
         """Bring a point back to where it may be, [p]."""
         return self.variables.project(point)
+
+    def restricted(self, generator: torch.Generator) -> Problem:
+        """The same problem, in which only rows of features vary that reach the items which have to match.
+
+        The others would stay where the search started, and their distance would say nothing about the items.
+        A row reaches them if a gradient of their activations does, at the reference or at a random start.
+        """
+        probes = [self.variables.start(init, generator) for init in ("reference", "noise")]
+        gradients = [self._gradient_of_activations(point, generator) for point in probes]
+        return dataclasses.replace(
+            self, variables=self.variables.restricted(torch.stack(gradients).abs().sum(dim=0) > 0)
+        )
+
+    def _gradient_of_activations(self, point: Tensor, generator: torch.Generator) -> Tensor:
+        leaf = point.detach().requires_grad_()
+        taps = self.view.taps(self.variables.relaxed(leaf), list(self.targets))
+        chosen = [self.choose(tap.value) for tap in taps.values()]
+        weights = [torch.randn(value.shape, generator=generator).to(value) for value in chosen]
+        total = torch.stack([(v * w).sum() for v, w in zip(chosen, weights, strict=True)]).sum()
+        return torch.autograd.grad(total, leaf)[0]
 
     def evaluate(self, point: Tensor) -> Evaluation:
         """Run the model at a point, [p]; one forward pass."""

@@ -15,6 +15,7 @@ class Status(Enum):
     NON_FINITE = "non_finite"
     DISCRETISATION_LOST = "discretisation_lost"
     RECOVERED_REFERENCE = "recovered_reference"
+    NOT_MATCHED = "not_matched"
 
     @property
     def message(self) -> str:
@@ -27,7 +28,8 @@ _MESSAGES = {
     Status.MAX_STEPS: "No metamer was found within the budget of steps.",
     Status.TIME_LIMIT: "No metamer was found before the time limit ended the search.",
     Status.STALLED: "No metamer was found: the search stopped getting better before its budget ended.",
-    Status.NON_FINITE: "The search met activations that are not finite numbers and stopped.",
+    Status.NON_FINITE: "The search met activations or gradients that are not finite numbers and stopped.",
     Status.DISCRETISATION_LOST: "The activations matched during the search, but not on the real graph.",
+    Status.NOT_MATCHED: "The layer was matched as a whole, but not this item.",
     Status.RECOVERED_REFERENCE: "The activations match, but the input is the reference again: no metamer.",
 }

@@ -63,6 +63,8 @@ class LBFGS:
         evaluation, gradient = _evaluate(problem, point, search)
         while True:
             status = search.record(point, evaluation.loss.item())
+            if status is None and not bool(gradient.isfinite().all()):
+                status = Status.NON_FINITE
             if status is not None:
                 return search.finish(status, point)
             direction = _direction(point, gradient, pairs, bounds)
@@ -139,7 +141,8 @@ def _line_search(
             return None
         new_evaluation, new_gradient = _evaluate(problem, candidate, search)
         new_value = float(new_evaluation.objective.detach())
-        if new_value <= value + SUFFICIENT_DECREASE * slope:
+        descends = new_value <= value + SUFFICIENT_DECREASE * slope
+        if descends or not bool(new_gradient.isfinite().all()):  # the caller says what is wrong
             return candidate, new_evaluation, new_gradient
         length *= _cut(value, slope, new_value)
     return None
