@@ -27,7 +27,7 @@ def check_graph(graph: Graph, slots: Collection[str]) -> Iterator[Finding]:
     slots
         Where features vary; others may be whole numbers.
     """
-    if any(store.num_nodes is None for store in graph.node_stores):
+    if not all(store.can_infer_num_nodes for store in graph.node_stores):
         yield Finding(
             "unknown-number-of-nodes",
             "error",

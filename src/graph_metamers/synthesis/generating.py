@@ -12,6 +12,7 @@ from torch import Tensor
 from graph_metamers.checks import check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Init, Variables, Vary, resolve_variables
+from graph_metamers.inputs.feature_values import BinaryFeatures
 from graph_metamers.inputs.slots import read_edges, read_features
 from graph_metamers.metrics.classification import Agreement, Task, prediction_agreement
 from graph_metamers.metrics.fidelity import activation_loss, item_loss
@@ -129,21 +130,14 @@ def generate(
     started = time.monotonic()
     check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
     seed, tolerance, min_distance = int(seed), float(tolerance), float(min_distance)
-    if isinstance(layer, str | None) and not layer:
-        raise ParameterError("layer", "the name of a layer, or several", layer)
-    if budget is not None and not isinstance(budget, Budget):
-        raise ParameterError("budget", "a Budget, such as Budget(steps=2000)", budget)
+    names, budget = _names(layer), _budget(budget)
     if callable(callbacks):
         raise ParameterError("callbacks", "a list of functions", callbacks, "Write callbacks=[function]")
-    budget = budget or Budget()
-    names = [layer] if isinstance(layer, str) else list(layer)
-    if not names or len(set(names)) != len(names):
-        raise ParameterError("layer", "one layer or several different ones", layer)
     view = ModelView(model, forward, transform)
-    variables = resolve_variables(vary, graph)
     provenance = _provenance(model, graph)
     # The caller may be inside no_grad or inference_mode; a search needs gradients.
     with torch.inference_mode(False), torch.enable_grad(), view.borrow():
+        variables = resolve_variables(vary, graph)
         check(model, graph, names, forward=forward, transform=transform, vary=vary).raise_for_errors()
         with torch.no_grad():
             targets = {name: tap.value for name, tap in view.taps(graph, names).items()}
@@ -162,20 +156,13 @@ def generate(
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
         solution = chosen.solve(problem, start, search)
         with torch.no_grad():
-            config: dict[str, Json] = {
-                "layer": list(names),
-                "vary": _describe(problem.variables),
-                "solver": chosen.name,
-                "solver_options": repr(chosen),
+            config = _config(problem, chosen, budget) | {
                 "init": init,
-                "steps": budget.steps,
-                "seconds": budget.seconds,
                 "tolerance": tolerance,
                 "min_distance": min_distance,
                 "seed": seed,
                 "task": task,
                 "prediction_tolerance": prediction_tolerance,
-                "index": None if problem.index is None else problem.index.tolist(),
                 "own_forward": forward is not None,
                 "transform": None if transform is None else repr(transform),
             }
@@ -321,6 +308,33 @@ def check_search(
     check_integer("seed", seed, low=0, high=MAX_SEED)
 
 
+def _names(layer: str | Sequence[str]) -> list[str]:
+    if isinstance(layer, str | None) and not layer:
+        raise ParameterError("layer", "the name of a layer, or several", layer)
+    names = [layer] if isinstance(layer, str) else list(layer)
+    if not names or len(set(names)) != len(names):
+        raise ParameterError("layer", "one layer or several different ones", layer)
+    return names
+
+
+def _budget(budget: Budget | None) -> Budget:
+    if budget is not None and not isinstance(budget, Budget):
+        raise ParameterError("budget", "a Budget, such as Budget(steps=2000)", budget)
+    return budget or Budget()
+
+
+def _config(problem: Problem, solver: Solver, budget: Budget) -> dict[str, Json]:
+    return {
+        "layer": list(problem.targets),
+        "vary": _describe(problem.variables),
+        "index": None if problem.index is None else problem.index.tolist(),
+        "solver": solver.name,
+        "solver_options": repr(solver),
+        "steps": budget.steps,
+        "seconds": budget.seconds,
+    }
+
+
 def _describe(variables: Variables) -> dict[str, Json]:
     described: dict[str, Json] = {}
     for slot, values in variables.values.items():
@@ -330,6 +344,8 @@ def _describe(variables: Variables) -> dict[str, Json]:
         }
         if values.bounds is not None:
             entry["low"], entry["high"] = values.bounds
+        if isinstance(values, BinaryFeatures):
+            entry["ones"] = values.ones
         described[slot] = entry
     return described
 

@@ -137,10 +137,15 @@ def test_isolated_nodes_are_a_warning_with_their_number():
 
 def test_isolated_nodes_of_a_type():
     graph = HeteroData()
-    graph["a"].x, graph["b"].x = torch.ones(3, 2), torch.ones(4, 2)
+    graph["a"].x, graph["b"].x = torch.eye(3, 2), torch.eye(4, 2)
     graph["a", "to", "b"].edge_index = torch.tensor([[0, 1, 2], [0, 0, 1]])
     model = nn.Linear(2, 2)
-    report = gm.check(model, graph, "output", forward=lambda m, g: m(g["b"].x) + m(g["a"].x).sum(dim=0))
+
+    def forward(model, graph):
+        return model(graph["b"].x) + model(graph["a"].x).sum(dim=0)
+
+    vary = gm.Features(kind="continuous")
+    report = gm.check(model, graph, "output", vary=vary, forward=forward)
     assert [finding.got for finding in report.findings] == ["2 of 4 without an edge"]
 
 
@@ -172,3 +177,54 @@ def test_checking_changes_nothing():
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+def test_a_parameter_called_p_is_no_dropout():
+    model = Wrapped(torch.tanh)
+    model.p = nn.Parameter(torch.ones(3))
+    model.dropout = nn.Dropout(0.0)
+    assert codes(gm.check(model.train(), ring(), "output")) == set()
+
+
+def test_weights_without_a_shape_are_refused():
+    with pytest.raises(gm.ModelError, match="run the model once"):
+        gm.check(GCN(-1, 8, 2, 3), ring())
+
+
+def test_a_mask_of_infinities_is_only_a_warning():
+    model = Wrapped(torch.tanh)
+    model.register_buffer("mask", torch.full((3,), -torch.inf))
+    assert gm.check(model.eval(), ring(), "output").ok
+
+
+def test_a_dead_layer_is_found():
+    report = gm.check(Wrapped(lambda h: (h - 100).relu()), ring(), "output")
+    assert codes(report) == {"dead-layer"}
+
+
+def test_only_what_varies_is_looked_at():
+    graph = HeteroData()
+    graph["a"].x, graph["b"].x = torch.randn(4, 3), torch.arange(4).unsqueeze(1)
+    graph["a", "to", "b"].edge_index = torch.tensor([[0, 1, 2, 3], [0, 1, 2, 3]])
+    model = nn.Linear(3, 2)
+    report = gm.check(
+        model, graph, "output", vary={"a": "features"}, forward=lambda model, graph: model(graph["a"].x)
+    )
+    assert report.findings == ()
+
+
+def test_features_that_are_the_same_everywhere_cannot_vary():
+    graph = ring()
+    graph.x = torch.ones(12, 4)
+    vary = gm.Features(kind="continuous")
+    assert codes(gm.check(GCN(4, 8, 2, 3).eval(), graph, vary=vary)) == {"constant-features"}
+
+
+def test_a_node_type_of_unknown_size_is_said():
+    graph = HeteroData()
+    graph["a"].x = torch.randn(3, 4)
+    graph["b"].y = torch.zeros(2)
+    graph["b"].name = "b"
+    del graph["b"].y
+    report = gm.check(nn.Linear(4, 2), graph, "output", forward=lambda model, graph: model(graph["a"].x))
+    assert {finding.code for finding in report.findings} >= {"unknown-number-of-nodes"}

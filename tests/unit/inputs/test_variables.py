@@ -36,6 +36,17 @@ def test_the_chance_level_is_what_shuffling_gives_on_average():
     assert sum(squares) / len(squares) == pytest.approx(1.0, rel=0.01)
 
 
+def test_the_chance_level_holds_for_a_mask_of_rows():
+    graph = small_graph(400)
+    graph.x[:100] *= 10
+    mask = torch.arange(400) < 100
+    variables = resolve_variables(gm.Features(mutable=mask), graph)
+    squares = [
+        variables.distance(variables.shuffled(generator(seed)), "nodes").scaled ** 2 for seed in range(300)
+    ]
+    assert sum(squares) / len(squares) == pytest.approx(1.0, rel=0.01)
+
+
 def test_distance_is_zero_for_the_reference_and_per_item_in_closed_form():
     graph = small_graph()
     variables = resolve_variables("features", graph)

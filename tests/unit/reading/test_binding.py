@@ -45,6 +45,17 @@ def test_batch_is_none_for_a_single_graph_and_the_vector_for_a_batch():
     assert torch.equal(bind_by_name(model, batch)["batch"], torch.tensor([0, 0, 0, 1, 1, 1]))
 
 
+def test_a_lone_parameter_called_batch_is_the_whole_batch():
+    batch = Batch.from_data_list([GRAPH, GRAPH])
+    assert bind_by_name(model_with(lambda batch: None), batch)["batch"] is batch
+
+
+def test_counts_are_bound():
+    model = model_with(lambda x, num_nodes, num_graphs: None)
+    bound = bind_by_name(model, Batch.from_data_list([GRAPH, GRAPH]))
+    assert (bound["num_nodes"], bound["num_graphs"]) == (6, 2)
+
+
 def test_hetero_dictionaries_with_and_without_suffix():
     graph = HeteroData()
     graph["a"].x = torch.ones(2, 3)

@@ -33,3 +33,21 @@ def test_random_numbers_drawn_inside_do_not_move_the_global_state():
     with borrowed(model):
         torch.rand(5)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_buffer_that_was_put_in_another_ones_place_is_put_back():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, x):
+            self.seen = self.seen + 1
+            return x * self.seen
+
+    model = Counts()
+    before = model.seen
+    with borrowed(model):
+        model(torch.ones(1))
+    assert model.seen is before
+    assert model.seen.item() == 0

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.nn import SAGEConv, to_hetero
 
 import graph_metamers as gm
 from graph_metamers.reading.functions import is_activation_module
@@ -123,3 +124,23 @@ def test_a_submodule_called_output_does_not_hide_the_models_output():
     model = Named()
     read = gm.activations(model, GRAPH, ["output", "model()"])
     assert torch.equal(read["model()"], 2 * read["output"])
+    assert [layer.name for layer in gm.layers(model, GRAPH) if layer.is_default] == ["model()"]
+
+
+def test_a_method_that_is_an_activation_in_a_hetero_model():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = SAGEConv((-1, -1), 4)
+
+        def forward(self, x, edge_index):
+            return self.conv(x, edge_index).relu() * 2
+
+    graph = HeteroData()
+    graph["a"].x, graph["b"].x = torch.randn(5, 3), torch.randn(6, 2)
+    graph["a", "to", "b"].edge_index = torch.randint(5, (2, 9))
+    graph["b", "to", "a"].edge_index = torch.randint(5, (2, 9))
+    model = to_hetero(Net(), graph.metadata())
+    model(graph.x_dict, graph.edge_index_dict)
+    default = [layer.name for layer in gm.layers(model, graph) if layer.is_default]
+    assert default == ["relu()/a", "relu()/b", "output/a", "output/b"]

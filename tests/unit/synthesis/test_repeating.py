@@ -19,7 +19,9 @@ def require_equal(ours: gm.Metamer, theirs: gm.Metamer) -> None:
     assert ours.graph.keys() == theirs.graph.keys()
     assert all(torch.equal(ours.graph[key], theirs.graph[key]) for key in ours.graph.keys())  # noqa: SIM118 (PyG)
     assert torch.equal(ours.item_loss, theirs.item_loss)
-    assert torch.equal(ours.input_distance.items, theirs.input_distance.items)
+    torch.testing.assert_close(
+        ours.input_distance.items, theirs.input_distance.items, rtol=0, atol=0, equal_nan=True
+    )
     for name in ("status", "activation_loss", "relaxed_loss", "start_loss", "trace", "steps", "config"):
         assert getattr(ours, name) == getattr(theirs, name), name
     ours_made, theirs_made = ({**metamer.provenance, "seconds": None} for metamer in (ours, theirs))
