@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from graph_metamers.errors import ParameterError
 from graph_metamers.models.activation_functions import ACTIVATION_FUNCTIONS
 from graph_metamers.models.convolutions import Convolution, find_convolution
+from graph_metamers.models.norms import NORMS
 from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real
-
-NORMS = ("none", "batch", "layer")
-"""The normalisations between a convolution and its activation function."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,8 @@ class ModelConfig:
     residual
         Whether a layer's input is added before its activation function.
     norm
-        "none", "batch", "layer"; or "auto", which is replaced by the architecture's own default.
+        "none", "batch", "layer": between a convolution and its activation function, and inside GIN's
+        perceptrons; or "auto", which is replaced by the architecture's own default.
     dropout
         Probability in [0, 1) with which a hidden unit is dropped in training.
 

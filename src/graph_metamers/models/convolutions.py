@@ -9,6 +9,7 @@ from torch import nn
 from torch_geometric.nn import ChebConv, GATConv, GCNConv, GINConv, SAGEConv, SGConv
 
 from graph_metamers.models.activation_functions import build_activation
+from graph_metamers.models.norms import build_norm
 from graph_metamers.parameters import check_choice
 
 if TYPE_CHECKING:
@@ -80,12 +81,10 @@ def _sage(in_channels: int, out_channels: int, config: ModelConfig) -> nn.Module
 def _gin(in_channels: int, out_channels: int, config: ModelConfig) -> nn.Module:
     # The perceptron's inner width is the model's, not `out_channels`: two classes would otherwise
     # squeeze the last layer through two numbers.
-    perceptron = nn.Sequential(
-        nn.Linear(in_channels, config.hidden_channels),
-        nn.BatchNorm1d(config.hidden_channels),
-        build_activation(config.activation),
-        nn.Linear(config.hidden_channels, out_channels),
-    )
+    width = config.hidden_channels
+    norm = [] if config.norm == "none" else [build_norm(config.norm, width)]
+    first, last = nn.Linear(in_channels, width), nn.Linear(width, out_channels)
+    perceptron = nn.Sequential(first, *norm, build_activation(config.activation), last)
     layer: nn.Module = GINConv(perceptron, train_eps=False)
     return layer
 

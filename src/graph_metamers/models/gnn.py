@@ -11,6 +11,7 @@ from torch import nn
 from graph_metamers.models.activation_functions import build_activation
 from graph_metamers.models.config import ModelConfig
 from graph_metamers.models.convolutions import find_convolution
+from graph_metamers.models.norms import build_norm
 from graph_metamers.parameters import MAX_SEED, check_integer
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ class GNN(nn.Module):
         )
         build_last = convolution.build_last or convolution.build
         self.conv.append(build_last(widths[-2], widths[-1], config))
-        self.norm = nn.ModuleList(
-            _build_norm(config.norm, width) for width in hidden if config.norm != "none"
-        )
+        self.norm = nn.ModuleList(build_norm(config.norm, width) for width in hidden if config.norm != "none")
         self.act = nn.ModuleList(build_activation(config.activation) for _ in hidden)
         self.skip = nn.ModuleList(
             _build_skip(before, after) for before, after in pairwise(widths[:-1]) if config.residual
@@ -139,7 +138,7 @@ def build_model(
         the widths differ.
     norm
         "none", "batch", "layer", or "auto": "batch" for GIN, whose plain sums fail to train on many graphs
-        without it, "none" for the others.
+        without it, "none" for the others. For GIN it is also the normalisation inside its perceptrons.
     dropout
         Probability in [0, 1) with which a hidden unit is dropped in training.
     seed
@@ -184,10 +183,6 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return GNN(config)
-
-
-def _build_norm(name: str, width: int) -> nn.Module:
-    return nn.BatchNorm1d(width) if name == "batch" else nn.LayerNorm(width)
 
 
 def _build_skip(before: int, after: int) -> nn.Module:

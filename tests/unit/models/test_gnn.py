@@ -12,7 +12,7 @@ from torch import nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.models import GNN, ModelConfig, build_model, list_activation_functions, list_models
-from graph_metamers.models.config import NORMS
+from graph_metamers.models.norms import NORMS
 
 NAMES = [info.name for info in list_models()]
 LAYERED = [name for name in NAMES if name != "sgc"]  # with hidden layers
@@ -179,6 +179,15 @@ def test_gin_has_batchnorm_by_default_and_the_chosen_activation_inside():
     assert [type(m) for m in model.conv[0].nn] == [nn.Linear, nn.BatchNorm1d, nn.ELU, nn.Linear]
     assert model.conv[-1].nn[0].out_features == model.config.hidden_channels
     assert build_model("gcn", TASK).config.norm == "none"
+
+
+@pytest.mark.parametrize(
+    ("norm", "inside"), [("none", []), ("batch", [nn.BatchNorm1d]), ("layer", [nn.LayerNorm])]
+)
+def test_the_norm_of_gin_is_that_of_its_perceptrons_too(norm, inside):
+    model = build_model("gin", TASK, norm=norm)
+    for conv in model.conv:
+        assert [type(m) for m in conv.nn] == [nn.Linear, *inside, nn.ReLU, nn.Linear]
 
 
 def test_the_seed_decides_the_weights_and_the_global_state_is_untouched():
