@@ -64,7 +64,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "load_metamer",
         "save_metamer",
     ),
-    "training": ("FitResult", "Scores", "evaluate", "fit"),
+    "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
 
@@ -209,6 +209,9 @@ if TYPE_CHECKING:
         FitResult as FitResult,
     )
     from graph_metamers.training import (
+        Recipe as Recipe,
+    )
+    from graph_metamers.training import (
         Scores as Scores,
     )
     from graph_metamers.training import (
@@ -216,6 +219,12 @@ if TYPE_CHECKING:
     )
     from graph_metamers.training import (
         fit as fit,
+    )
+    from graph_metamers.training import (
+        list_recipes as list_recipes,
+    )
+    from graph_metamers.training import (
+        training_recipe as training_recipe,
     )
 
 
