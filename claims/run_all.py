@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOPICS = ("digits", "cora", "serving", "commands")
+TOPICS = ("digits", "cora", "zoo", "serving", "commands")
 
 
 def main() -> None:

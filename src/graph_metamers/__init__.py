@@ -65,7 +65,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "load_metamer",
         "save_metamer",
     ),
-    "training": ("FitResult", "Scores", "evaluate", "fit"),
+    "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
 
@@ -227,6 +227,9 @@ if TYPE_CHECKING:
         FitResult as FitResult,
     )
     from graph_metamers.training import (
+        Recipe as Recipe,
+    )
+    from graph_metamers.training import (
         Scores as Scores,
     )
     from graph_metamers.training import (
@@ -234,6 +237,12 @@ if TYPE_CHECKING:
     )
     from graph_metamers.training import (
         fit as fit,
+    )
+    from graph_metamers.training import (
+        list_recipes as list_recipes,
+    )
+    from graph_metamers.training import (
+        training_recipe as training_recipe,
     )
 
 

@@ -123,9 +123,7 @@ def build_rows() -> list[Row]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         batch = Batch.from_data_list([_graph(seed, num_nodes=8 + seed) for seed in range(6)])
-        zoo = [
-            Row(f"zoo {name}", _zoo(name), _graph(3), "act.0") for name in (m.name for m in gm.list_models())
-        ]
+        zoo = [_zoo_row(info.name) for info in gm.list_models()]
         return [
             Row("batch with mean readout", GraphClassifier(), batch, "output"),
             Row("model(data), functional", TakesData(), _graph(1), "elu()#2"),
@@ -142,9 +140,11 @@ def build_rows() -> list[Row]:
         ]
 
 
-def _zoo(name: str) -> gm.GNN:
+def _zoo_row(name: str) -> Row:
     config = gm.ModelConfig(architecture=name, in_channels=10, out_channels=3, hidden_channels=8)
-    return gm.GNN(config)
+    model = gm.GNN(config)
+    # One without a hidden layer (SGC) is matched at its output.
+    return Row(f"zoo {name}", model, _graph(3), "act.0" if len(model.act) else "output")
 
 
 NAMES = [row.name for row in build_rows()]

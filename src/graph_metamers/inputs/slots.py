@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 
 from graph_metamers.errors import ModelError
+from graph_metamers.reading.items import num_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,16 @@ def rows_of_items(items: str, graph: Graph) -> dict[str, Tensor]:
     if kind == "nodes" and slot in features:
         return {slot: torch.arange(features[slot].shape[0], device=features[slot].device)}
     return {}
+
+
+def count_items(items: str, graph: Graph) -> int:
+    """Number of nodes or graphs; 0 for items that own no feature rows."""
+    kind, _, node_type = items.partition(":")
+    if kind == "graphs":
+        return num_graphs(graph)
+    slot = node_type or HOMOGENEOUS
+    features = read_features(graph)
+    return len(features[slot]) if kind == "nodes" and slot in features else 0
 
 
 def _graph_of_row(graph: Graph, slot: str, x: Tensor) -> Tensor:

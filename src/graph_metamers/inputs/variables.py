@@ -13,7 +13,7 @@ from torch import Tensor
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.distance import InputDistance, squared_chance
 from graph_metamers.inputs.features import Features
-from graph_metamers.inputs.slots import read_features, rows_of_items, write_features
+from graph_metamers.inputs.slots import count_items, read_features, rows_of_items, write_features
 
 if TYPE_CHECKING:
     from graph_metamers.inputs.feature_values import FeatureValues, Init
@@ -115,7 +115,8 @@ class Variables:
         chance = {s: squared_chance(v.reference, v.mutable) for s, v in self.values.items()}
         raw, expected = (float(sum(t.sum() for t in d.values())) ** 0.5 for d in (squared, chance))
         owners = rows_of_items(items, self.reference)
-        per_item = sum_per_item(squared, owners) / sum_per_item(chance, owners)
+        num_items = count_items(items, self.reference)
+        per_item = sum_per_item(squared, owners, num_items) / sum_per_item(chance, owners, num_items)
         return InputDistance(raw / expected if expected > 0 else 0.0, raw, expected, per_item.sqrt().float())
 
     def _with(self, features: Mapping[str, Tensor]) -> Graph:
@@ -182,11 +183,10 @@ def _shuffle(values: FeatureValues, generator: torch.Generator) -> Tensor:
     return torch.empty_like(x).scatter_(0, places, x.gather(0, drawn))
 
 
-def sum_per_item(rows: Mapping[str, Tensor], owners: Mapping[str, Tensor]) -> Tensor:
+def sum_per_item(rows: Mapping[str, Tensor], owners: Mapping[str, Tensor], num_items: int) -> Tensor:
     """Sum the entries of the rows, [n, F] per slot, over the rows of each item; [items]."""
     owned = {slot: owner for slot, owner in owners.items() if slot in rows}
-    num_items = max((int(owner.max()) + 1 for owner in owned.values() if owner.numel()), default=0)
-    sums = torch.zeros(num_items, dtype=torch.float64)
+    sums = torch.zeros(num_items if owned else 0, dtype=torch.float64)
     for slot, owner in owned.items():
         sums = sums.to(owner.device).index_add(0, owner, rows[slot].sum(dim=1))
     return sums

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from graph_metamers.inputs.moments import mutable_moments
-from graph_metamers.inputs.slots import read_features, rows_of_items, write_features
+from graph_metamers.inputs.slots import count_items, read_features, rows_of_items, write_features
 from graph_metamers.inputs.variables import sum_per_item
 from graph_metamers.randomness import generator_for
 
@@ -78,8 +78,9 @@ class VisibleSpace:
             squares[slot], expected[slot] = seen.unsqueeze(1), chance.unsqueeze(1)
         visible, hidden = (_ratio(*totals[part]) for part in ("visible", "hidden"))
         owners = rows_of_items(items, variables.reference)
-        per_item = (sum_per_item(squares, owners) / sum_per_item(expected, owners)).sqrt()
-        return SplitDistance(visible, hidden, per_item)
+        num_items = count_items(items, variables.reference)
+        ratio = sum_per_item(squares, owners, num_items) / sum_per_item(expected, owners, num_items)
+        return SplitDistance(visible, hidden, ratio.sqrt())
 
 
 @dataclass(frozen=True, eq=False)

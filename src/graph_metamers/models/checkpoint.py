@@ -96,9 +96,9 @@ def load_model(path: str | os.PathLike[str]) -> GNN:
         )
     config = _parsed_config(path, metadata)
     # No layer is without weights. A forged depth would otherwise build layers until memory ends.
-    if config.num_layers > len(tensors):
+    if config.num_convolutions > len(tensors):
         raise FileFormatError(
-            f"{path} must hold the weights of {config.num_layers} layers, got {len(tensors)} tensors"
+            f"{path} must hold the weights of {config.num_convolutions} layers, got {len(tensors)} tensors"
         )
     # On the meta device shapes cost nothing, so they can be compared before any memory is asked for.
     with torch.device("meta"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graph_metamers.errors import ParameterError
 from graph_metamers.models.activation_functions import ACTIVATION_FUNCTIONS
-from graph_metamers.models.convolutions import find_convolution
+from graph_metamers.models.convolutions import Convolution, find_convolution
+from graph_metamers.models.norms import NORMS
 from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real
-
-NORMS = ("none", "batch", "layer")
-"""The normalisations between a convolution and its activation function."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +22,29 @@ class ModelConfig:
     in_channels, out_channels
         Number of input features and of logits (classes) per node, >= 1.
     hidden_channels
-        Width of every hidden layer, >= 1.
+        Width of every hidden layer, >= 1; for GAT a multiple of its eight heads.
     num_layers
-        Number of convolutions, >= 1.
+        Number of convolutions, >= 1; for SGC, which is one convolution, its number of steps.
     activation
         Name of the activation function after every convolution but the last.
     residual
         Whether a layer's input is added before its activation function.
     norm
-        "none", "batch", "layer"; or "auto", which is replaced by the architecture's own default.
+        "none", "batch", "layer": between a convolution and its activation function, and inside GIN's
+        perceptrons; or "auto", which is replaced by the architecture's own default.
     dropout
         Probability in [0, 1) with which a hidden unit is dropped in training.
 
     Raises
     ------
     ParameterError
-        If a value is unknown or out of range.
+        If a value is unknown or out of range, or asks for something that the architecture does not have.
+
+    Notes
+    -----
+    SGC has no hidden layer. Its config holds `activation="identity"`, `residual=False` and `norm="none"`,
+    other values of these are refused, and `hidden_channels` and `dropout` have no effect, as they have none
+    on any model of one layer.
     """
 
     architecture: str
@@ -67,12 +73,40 @@ class ModelConfig:
         }
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
+        if convolution.is_collapsed:
+            self._settle_collapsed(convolution)
+        elif self.num_layers > 1 and self.hidden_channels % convolution.width_unit:
+            raise ParameterError(
+                "hidden_channels",
+                f"a multiple of {convolution.width_unit} for {convolution.name}, whose heads share it",
+                self.hidden_channels,
+            )
+
+    def _settle_collapsed(self, convolution: Convolution) -> None:
+        """Refuse what only a hidden layer could have; the defaults give way to what there is."""
+        nothing: dict[str, tuple[object, ...]] = {
+            "activation": ("identity", "relu"),  # relu is the default of `build_model`
+            "residual": (False,),
+            "norm": ("none",),
+        }
+        for name, accepted in nothing.items():
+            value = getattr(self, name)
+            if value not in accepted:
+                must = f"left out with {convolution.name}, which has no hidden layer"
+                raise ParameterError(name, must, value)
+            object.__setattr__(self, name, accepted[0])
+
+    @property
+    def num_convolutions(self) -> int:
+        """Number of convolution modules: `num_layers`, but 1 for SGC."""
+        return 1 if find_convolution(self.architecture).is_collapsed else self.num_layers
 
     @property
     def title(self) -> str:
         """How tables and figures call the model: its architecture, and what is not usual about it."""
         unusual = [f"{self.num_layers} layers"] if self.num_layers != 2 else []
-        unusual += [self.activation] if self.activation != "relu" else []
-        unusual += ["residual"] if self.residual else []
-        title = find_convolution(self.architecture).title
-        return f"{title} ({', '.join(unusual)})" if unusual else title
+        convolution = find_convolution(self.architecture)
+        if not convolution.is_collapsed:
+            unusual += [self.activation] if self.activation != "relu" else []
+            unusual += ["residual"] if self.residual else []
+        return f"{convolution.title} ({', '.join(unusual)})" if unusual else convolution.title

@@ -11,6 +11,7 @@ from torch import nn
 from graph_metamers.models.activation_functions import build_activation
 from graph_metamers.models.config import ModelConfig
 from graph_metamers.models.convolutions import find_convolution
+from graph_metamers.models.norms import build_norm
 from graph_metamers.parameters import MAX_SEED, check_integer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ClassificationTask(Protocol):
 
 
 class GNN(nn.Module):
-    """A node classifier of `num_layers` convolutions of one kind.
+    """A node classifier of `num_layers` convolutions of one kind (SGC: of one, with `num_layers` steps).
 
     Layer i but the last computes ::
 
@@ -60,13 +61,15 @@ class GNN(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        build = find_convolution(config.architecture).build
-        hidden = [config.hidden_channels] * (config.num_layers - 1)
+        convolution = find_convolution(config.architecture)
+        hidden = [config.hidden_channels] * (config.num_convolutions - 1)
         widths = [config.in_channels, *hidden, config.out_channels]
-        self.conv = nn.ModuleList(build(before, after, config) for before, after in pairwise(widths))
-        self.norm = nn.ModuleList(
-            _build_norm(config.norm, width) for width in hidden if config.norm != "none"
+        self.conv = nn.ModuleList(
+            convolution.build(before, after, config) for before, after in pairwise(widths[:-1])
         )
+        build_last = convolution.build_last or convolution.build
+        self.conv.append(build_last(widths[-2], widths[-1], config))
+        self.norm = nn.ModuleList(build_norm(config.norm, width) for width in hidden if config.norm != "none")
         self.act = nn.ModuleList(build_activation(config.activation) for _ in hidden)
         self.skip = nn.ModuleList(
             _build_skip(before, after) for before, after in pairwise(widths[:-1]) if config.residual
@@ -116,22 +119,26 @@ def build_model(
     Parameters
     ----------
     name
-        "gcn", "sage" (or "graphsage") or "gin"; see `list_models`.
+        "gcn", "sage" (or "graphsage"), "gin", "gat", "cheb" (or "chebnet") or "sgc"; see `list_models`.
     dataset
         Anything with `num_features` and `num_classes`.
     hidden_channels
         Width of every hidden layer, >= 1. It bounds what the model can see: a layer of 16 numbers cannot
-        tell apart all of 64 pixels.
+        tell apart all of 64 pixels. For GAT it is the width of all eight heads together, and so a multiple
+        of 8.
     num_layers
         Number of convolutions, >= 1. One means a linear model on aggregated features (a perceptron for GIN).
+        For SGC it is the number of steps of its one convolution: a GCN of so many layers without what lies
+        between them.
     activation
-        "relu", "leaky_relu", "elu", "gelu", "tanh" or "identity".
+        "relu", "leaky_relu", "elu", "gelu", "tanh" or "identity". SGC, which has no hidden layer, refuses it,
+        `residual` and `norm`.
     residual
         Add each hidden layer's input before its activation function; through a bias-free linear map where
         the widths differ.
     norm
         "none", "batch", "layer", or "auto": "batch" for GIN, whose plain sums fail to train on many graphs
-        without it, "none" for the others.
+        without it, "none" for the others. For GIN it is also the normalisation inside its perceptrons.
     dropout
         Probability in [0, 1) with which a hidden unit is dropped in training.
     seed
@@ -176,10 +183,6 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return GNN(config)
-
-
-def _build_norm(name: str, width: int) -> nn.Module:
-    return nn.BatchNorm1d(width) if name == "batch" else nn.LayerNorm(width)
 
 
 def _build_skip(before: int, after: int) -> nn.Module:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """Show the progress of searches on stderr; a callback for `generate` and `audit`.
+    """Show the progress of searches on stderr, inside `with`; a callback for `generate` and `audit`.
 
     Parameters
     ----------
@@ -55,7 +55,6 @@ class ProgressBar:
     def __call__(self, progress: SearchProgress) -> None:
         """Show where a search is."""
         if self._task is None:
-            self._progress.start()
             self._task = self._progress.add_task(self.label, total=progress.steps, loss=progress.loss)
         self._progress.update(
             self._task,  # type: ignore[arg-type]  # rich's TaskID is an int

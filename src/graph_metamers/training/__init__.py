@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from graph_metamers.training.fitting import fit
+from graph_metamers.training.recipes import Recipe, list_recipes, training_recipe
 from graph_metamers.training.results import FitConfig, FitResult, TrainingStep
 from graph_metamers.training.scoring import Scores, evaluate
 
-__all__ = ["FitConfig", "FitResult", "Scores", "TrainingStep", "evaluate", "fit"]
+__all__ = [
+    "FitConfig",
+    "FitResult",
+    "Recipe",
+    "Scores",
+    "TrainingStep",
+    "evaluate",
+    "fit",
+    "list_recipes",
+    "training_recipe",
+]

@@ -70,6 +70,19 @@ def test_graph_items_own_all_their_rows():
     assert items.tolist()[1] > 0
 
 
+def test_an_empty_graph_of_a_batch_is_counted():
+    batch = Batch.from_data_list(
+        [
+            small_graph(5),
+            small_graph(4),
+            Data(x=torch.zeros(0, 4), edge_index=torch.empty(2, 0, dtype=torch.long)),
+        ]
+    )
+    items = resolve_variables("features", batch).distance(batch, "graphs").items
+    assert items.shape == (3,)
+    assert items[2].isnan()
+
+
 def test_shuffling_keeps_every_features_values_and_the_frozen_entries():
     graph = small_graph()
     mutable = torch.rand(30, 4, generator=generator(1)) > 0.3

@@ -12,9 +12,10 @@ from torch import nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.models import GNN, ModelConfig, build_model, list_activation_functions, list_models
-from graph_metamers.models.config import NORMS
+from graph_metamers.models.norms import NORMS
 
 NAMES = [info.name for info in list_models()]
+LAYERED = [name for name in NAMES if name != "sgc"]  # with hidden layers
 TASK = SimpleNamespace(num_features=5, num_classes=3)
 
 
@@ -24,7 +25,7 @@ def random_graph(num_nodes=12, num_edges=40, seed=0):
     return x, torch.randint(num_nodes, (2, num_edges), generator=generator)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LAYERED)
 @pytest.mark.parametrize("activation", list_activation_functions())
 def test_every_combination_runs_forward_and_backward(name, activation):
     x, edge_index = random_graph()
@@ -44,7 +45,7 @@ def test_every_combination_runs_forward_and_backward(name, activation):
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
-    name=st.sampled_from(NAMES),
+    name=st.sampled_from(LAYERED),
     residual=st.booleans(),
     norm=st.sampled_from(NORMS),
     seed=st.integers(0, 1000),
@@ -91,12 +92,102 @@ def test_gcn_is_the_published_formula():
     torch.testing.assert_close(model(x, edge_index), expected)
 
 
+def _dense(edges):
+    edge_index = torch.tensor(edges).T
+    adjacency = torch.zeros(4, 4).index_put((edge_index[0], edge_index[1]), torch.tensor(1.0))
+    return edge_index, adjacency
+
+
+PATH = [(0, 1), (1, 0), (1, 2), (2, 1), (2, 3), (3, 2)]
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 5])
+def test_sgc_is_the_published_formula(num_layers):
+    model = build_model("sgc", TASK, num_layers=num_layers)
+    x, _ = random_graph(4)
+    edge_index, adjacency = _dense(PATH)
+    adjacency = adjacency + torch.eye(4)
+    scale = adjacency.sum(1).rsqrt()
+    step = scale[:, None] * adjacency * scale
+    linear = model.conv[0].lin
+    expected = torch.matrix_power(step, num_layers) @ x @ linear.weight.T + linear.bias
+    torch.testing.assert_close(model(x, edge_index), expected)
+    assert len(model.conv) == model.config.num_convolutions == 1
+    assert len(model.act) == len(model.norm) == len(model.skip) == 0
+
+
+def test_sgc_sees_every_graph_anew():
+    model = build_model("sgc", TASK).eval()
+    x, edge_index = random_graph()
+    fresh = build_model("sgc", TASK).eval()
+    model(x, edge_index)
+    assert torch.equal(model(2 * x, edge_index.flip(1)), fresh(2 * x, edge_index.flip(1)))
+    assert not any(
+        getattr(module, "cached", False) for name in NAMES for module in build_model(name, TASK).modules()
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [({"activation": "elu"}, "activation"), ({"residual": True}, "residual"), ({"norm": "batch"}, "norm")],
+)
+def test_sgc_refuses_what_only_a_hidden_layer_has(wrong, name):
+    with pytest.raises(
+        ParameterError, match=f"'{name}' parameter must be left out with sgc, which has no hidden layer"
+    ):
+        build_model("sgc", TASK, **wrong)
+
+
+def test_sgc_says_that_it_has_no_activation():
+    config = build_model("sgc", TASK).config
+    assert config.activation == "identity"
+    assert config == build_model("sgc", TASK, activation="identity").config
+    assert (config.title, build_model("sgc", TASK, num_layers=4).config.title) == ("SGC", "SGC (4 layers)")
+
+
+def test_cheb_is_the_published_formula():
+    model = build_model("cheb", TASK, num_layers=1)
+    x, _ = random_graph(4)
+    edge_index, adjacency = _dense(PATH)
+    scale = adjacency.sum(1).rsqrt()
+    # 2 L / 2 - I with the symmetric Laplacian L and its largest possible eigenvalue, 2.
+    laplacian = -(scale[:, None] * adjacency * scale)
+    terms = [x, laplacian @ x, 2 * laplacian @ laplacian @ x - x]
+    conv = model.conv[0]
+    expected = sum(term @ lin.weight.T for term, lin in zip(terms, conv.lins, strict=True)) + conv.bias
+    torch.testing.assert_close(model(x, edge_index), expected)
+
+
+def test_gat_shares_its_width_among_eight_heads_and_has_one_at_the_output():
+    model = build_model("gat", TASK, hidden_channels=24, num_layers=3, dropout=0.6)
+    assert [(conv.heads, conv.out_channels) for conv in model.conv] == [(8, 3), (8, 3), (1, 3)]
+    assert [conv.dropout for conv in model.conv] == [0.6] * 3  # of the attention coefficients
+    x, edge_index = random_graph()
+    assert model.conv[0](x, edge_index).shape == (12, 24)
+    assert build_model("gat", TASK, num_layers=1).conv[0].heads == 1
+
+
+def test_gat_refuses_a_width_that_its_heads_cannot_share():
+    with pytest.raises(ParameterError, match="'hidden_channels' parameter must be a multiple of 8 for gat"):
+        build_model("gat", TASK, hidden_channels=20)
+    build_model("gat", TASK, hidden_channels=20, num_layers=1)  # no hidden layer, no heads
+
+
 def test_gin_has_batchnorm_by_default_and_the_chosen_activation_inside():
     model = build_model("gin", TASK, activation="elu")
     assert model.config.norm == "batch"
     assert [type(m) for m in model.conv[0].nn] == [nn.Linear, nn.BatchNorm1d, nn.ELU, nn.Linear]
     assert model.conv[-1].nn[0].out_features == model.config.hidden_channels
     assert build_model("gcn", TASK).config.norm == "none"
+
+
+@pytest.mark.parametrize(
+    ("norm", "inside"), [("none", []), ("batch", [nn.BatchNorm1d]), ("layer", [nn.LayerNorm])]
+)
+def test_the_norm_of_gin_is_that_of_its_perceptrons_too(norm, inside):
+    model = build_model("gin", TASK, norm=norm)
+    for conv in model.conv:
+        assert [type(m) for m in conv.nn] == [nn.Linear, *inside, nn.ReLU, nn.Linear]
 
 
 def test_the_seed_decides_the_weights_and_the_global_state_is_untouched():
@@ -118,6 +209,7 @@ def test_the_weights_do_not_depend_on_the_global_state():
 
 def test_an_alias_gives_the_canonical_architecture():
     assert build_model("graphsage", TASK).config == build_model("sage", TASK).config
+    assert build_model("chebnet", TASK).config == build_model("cheb", TASK).config
 
 
 def test_the_config_is_frozen_and_builds_the_same_model():
@@ -160,5 +252,5 @@ def test_a_task_without_classes_is_refused():
 
 
 def test_every_architecture_is_listed_with_its_paper():
-    assert NAMES == ["gcn", "sage", "gin"]
+    assert NAMES == ["gcn", "sage", "gin", "gat", "cheb", "sgc"]
     assert all(info.summary and info.paper for info in list_models())
