@@ -194,9 +194,9 @@ def cohens_d_z(a: ArrayLike, b: ArrayLike) -> float:
 def rank_biserial(a: ArrayLike, b: ArrayLike) -> float:
     """Matched-pairs rank-biserial correlation (R+ - R-) / (R+ + R-), in [-1, 1].
 
-    R+ and R- are the sums of the ranks of |a - b| over the pairs with a > b and with a < b; equal pairs are
-    left out, tied ones get their mean rank. 1 if a is larger in every unequal pair; 0 if all pairs are equal.
-    The effect size that belongs to Wilcoxon's test. Source: King and Minium 2003; Kerby 2014.
+    R+ and R- are the sums of the ranks of the absolute differences over the pairs with a > b and with a < b;
+    equal pairs are left out, tied ones get their mean rank. 1 if a is larger in every unequal pair; 0 if all
+    pairs are equal. The effect size that belongs to Wilcoxon's test. Source: King and Minium 2003; Kerby 2014.
 
     Parameters
     ----------
