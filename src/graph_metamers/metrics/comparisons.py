@@ -196,7 +196,8 @@ def rank_biserial(a: ArrayLike, b: ArrayLike) -> float:
 
     R+ and R- are the sums of the ranks of the absolute differences over the pairs with a > b and with a < b;
     equal pairs are left out, tied ones get their mean rank. 1 if a is larger in every unequal pair; 0 if all
-    pairs are equal. The effect size that belongs to Wilcoxon's test. Source: King and Minium 2003; Kerby 2014.
+    pairs are equal. The effect size that belongs to Wilcoxon's test. Source: King and Minium 2003; Kerby
+    2014.
 
     Parameters
     ----------
