@@ -59,7 +59,8 @@ class Problem:
     itself a rectifier h = max(0, z), a unit that must become positive (h* > 0) but is not (z < 0) has no
     gradient, and a search gets stuck. The objective therefore adds 2 h* max(0, -z) for every unit, scaled
     like the loss. The sum is convex in z and once differentiable, and zero exactly where the loss is zero; it
-    changes the way, not the goal. The loss that is reported is always the plain one.
+    changes the way, not the goal. The loss that is reported is always the plain one. (The nodes of a traced
+    graph, such as `relu()/movie` of `to_hetero`, are read without their input: there the term is left out.)
     """
 
     view: ModelView
