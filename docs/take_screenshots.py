@@ -24,7 +24,10 @@ def main() -> None:
             _open(page, report)
             page.screenshot(path=IMAGES / f"report-{scheme}.png")
             if scheme == "light":
-                page.locator("section#pictures").screenshot(path=IMAGES / "report-pictures.png")
+                # The bar that stays on top of the page would lie over the pictures.
+                page.locator("section#pictures").screenshot(
+                    path=IMAGES / "report-pictures.png", style="nav { display: none !important }"
+                )
         browser.close()
 
 
