@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch_geometric.data import HeteroData
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.metrics import Accuracy, accuracy_of, predicted_classes
@@ -99,7 +98,8 @@ def require_node_level(dataset: Dataset) -> None:
             f"{dataset.name}, which is {dataset.task_level}-level",
             mend="Train the model with a loop of your own; everything else accepts it",
         )
-    if isinstance(dataset.graph, HeteroData) or dataset.graph.y is None:
+    # A heterogeneous graph has labels per node type, and no 'y' of its own.
+    if not isinstance(getattr(dataset.graph, "y", None), torch.Tensor):
         raise ParameterError("dataset", "one homogeneous graph with labels 'y'", dataset.name)
     for part in ("train", "validation", "test"):
         if len(getattr(dataset.split, part)) == 0:
