@@ -140,10 +140,10 @@ def gates(
         if activation.shape != null.activations.shape:
             must = f"a graph with activations {list(null.activations.shape)} at {null.layer!r}"
             raise ParameterError("candidate", must, list(activation.shape))
-        same = _same_prediction(view, graph, reference, len(activation))
+        items = items_of(null.layer, len(activation), reference)
+        same = _same_prediction(view, graph, reference, items, len(activation))
     snr = snr_db(item_loss(activation, null.activations))
     variables = resolve_variables(vary, reference)
-    items = items_of(null.layer, len(activation), reference)
     split = visible_space(view, variables, null.layer).split(graph, variables, items)
     rewired = changed_edges(graph, reference, items, len(activation)) >= min_distance
     own = variables.distance(graph, items).items
@@ -158,16 +158,18 @@ def gates(
     )
 
 
-def _same_prediction(view: ModelView, graph: Graph, reference: Graph, num_items: int) -> Tensor:
+def _same_prediction(view: ModelView, graph: Graph, reference: Graph, items: str, num_items: int) -> Tensor:
     """Gate 1, bool [items]; an output with another number of rows has no class for every item."""
-    for name, output in view.outputs(reference).items():
-        if output.ndim in (1, 2) and len(output) == num_items:
-            ours, theirs = view.outputs(graph)[name], output
-            same = predicted_classes(ours) == predicted_classes(theirs)
-            return same if same.ndim == 1 else same.all(dim=1)
-    raise ParameterError(
-        "null", "of a layer whose items the model predicts a class for", f"{num_items} items without one"
-    )
+    chosen = view.prediction(reference, items)
+    if chosen is None or len(chosen[1]) != num_items:
+        raise ParameterError(
+            "null",
+            "of a layer whose items the model predicts a class for",
+            f"{num_items} {items} without one",
+        )
+    name, expected = chosen
+    same = predicted_classes(view.outputs(graph)[name]) == predicted_classes(expected)
+    return same if same.ndim == 1 else same.all(dim=1)
 
 
 def _reaches(distance: Tensor, least: float, rewired: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.nn import GCN, GraphSAGE
 
 import graph_metamers as gm
@@ -193,3 +193,18 @@ def test_cora(cora, layer):
     assert gm.gates(found, null, vary=CONTINUOUS).shares()["passes"] >= 0.97
     rewired = gm.gates(same_degree_rewiring(cora.graph), null, vary=CONTINUOUS)
     assert rewired.shares()["passes"] < 0.2
+
+
+def test_predictions_are_those_of_the_layers_own_node_type():
+    graph = HeteroData()
+    graph["a"].x, graph["b"].x = torch.randn(9, 3), torch.randn(9, 3)
+    graph["a", "to", "b"].edge_index = torch.randint(9, (2, 12))
+    model = torch.nn.Linear(3, 2)
+
+    def forward(model, graph):
+        return {"a": model(graph["a"].x), "b": model(graph["b"].x)}
+
+    null = gm.null_distribution(model, graph, "output/b", forward=forward, pairs=50)
+    changed = graph.clone()
+    changed["a"].x = -5 * graph["a"].x
+    assert gm.gates(changed, null).same_prediction.all()

@@ -106,7 +106,7 @@ def test_hetero_types_that_are_not_named_keep_their_features():
 
 @pytest.mark.parametrize("vary", ["structur", {"a": "features"}, {}, {"x": 3}, None])
 def test_what_cannot_vary_is_said(vary):
-    with pytest.raises((gm.ParameterError, TypeError), match="vary"):
+    with pytest.raises(gm.ParameterError, match="'vary' parameter must be"):
         resolve_variables(vary, small_graph())
 
 
