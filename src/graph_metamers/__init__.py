@@ -14,9 +14,11 @@ __version__ = "0.1.0"
 _NAMES: dict[str, tuple[str, ...]] = {
     "reading": ("Layer", "activations", "layers"),
     "auditing": (
+        "NODE_COLUMNS",
         "Audit",
         "DatasetCard",
         "LayerAudit",
+        "Start",
         "advice",
         "audit",
         "load_audit",
@@ -76,6 +78,9 @@ __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 
 if TYPE_CHECKING:
     from graph_metamers.auditing import (
+        NODE_COLUMNS as NODE_COLUMNS,
+    )
+    from graph_metamers.auditing import (
         Audit as Audit,
     )
     from graph_metamers.auditing import (
@@ -83,6 +88,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.auditing import (
         LayerAudit as LayerAudit,
+    )
+    from graph_metamers.auditing import (
+        Start as Start,
     )
     from graph_metamers.auditing import (
         advice as advice,

@@ -114,9 +114,9 @@ def test_a_reader_that_goes_away_is_no_defect(folder):
 def test_progress_is_for_terminals_only(capsys):
     with show_training("gcn", 3, quiet=False) as callbacks:
         assert callbacks == []
-    with show_search("gcn", quiet=False) as (callbacks, on_layer):
+    with show_search("gcn", quiet=False) as (callbacks, on_search):
         assert callbacks == []
-        on_layer("act.0", 1, 2)
+        on_search("act.0", 1, 2)
 
 
 def test_progress_at_a_terminal(monkeypatch, karate, capsys):
@@ -125,14 +125,19 @@ def test_progress_at_a_terminal(monkeypatch, karate, capsys):
     model = gm.build_model("gcn", karate)
     with show_training("my gcn", 3, quiet=False) as callbacks:
         gm.fit(model, karate, epochs=3, callbacks=callbacks)
-    with show_search("my gcn", quiet=False) as (callbacks, on_layer):
+    with show_search("my gcn", quiet=False) as (callbacks, on_search):
         gm.audit(
-            model, karate, layers=["act.0"], budget=gm.Budget(steps=3), callbacks=callbacks, on_layer=on_layer
+            model,
+            karate,
+            layers=["act.0"],
+            budget=gm.Budget(steps=3),
+            callbacks=callbacks,
+            on_search=on_search,
         )
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "training my gcn" in captured.err
-    assert "act.0 (1 of 1)" in captured.err
+    assert "act.0 (search 1 of 5)" in captured.err
     for show in (show_training("my gcn", 3, quiet=True), show_search("my gcn", quiet=True)):
         with show:
             pass

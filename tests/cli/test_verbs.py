@@ -117,18 +117,32 @@ def test_train_saves_what_audit_loads(call):
 
 
 def test_audit_end_to_end(call, folder):
-    words = ("audit", *KARATE, "--model", "gcn", *SHORT, "--layer", "act.0", "--output", "out")
+    words = (
+        "audit",
+        *KARATE,
+        "--model",
+        "gcn",
+        *SHORT,
+        "--layer",
+        "act.0",
+        "--num-starts",
+        "2",
+        "--output",
+        "out",
+    )
     outcome = call(*words, "--json")
     assert outcome.code == 0
     assert outcome.err == ""
     said = outcome.json
     assert set(said) == {
-        "verdict", "rows", "scores", "controls", "findings", "config", "provenance", "files",
+        "verdict", "rows", "cross_layer_rows", "scores", "controls", "findings", "config", "provenance",
+        "files",
     }  # fmt: skip
     assert [row["layer"] for row in said["rows"]] == ["act.0"]
     assert said["config"]["training"]["epochs"] == 30
     assert said["config"]["search"]["steps"] == 60
-    assert said["files"] == {"audit": "out", "report": "out/report.html"}
+    assert said["files"] == {"audit": "out", "nodes": "out/nodes.csv", "report": "out/report.html"}
+    assert len(Path("out/nodes.csv").read_text(encoding="utf-8").splitlines()) == 1 + 2 * 34
     assert "karate" in Path("out/report.html").read_text(encoding="utf-8")
     loaded = gm.load_audit("out")
     assert [row["activation_loss"] for row in loaded.rows()] == [said["rows"][0]["activation_loss"]]

@@ -20,8 +20,8 @@ def karate_fit(karate):
 
 @pytest.fixture(scope="session")
 def word_audit(karate, karate_fit):
-    """Binary features with names; no metamer within the budget."""
-    return gm.audit(karate_fit, karate, budget=BUDGET)
+    """Binary features with names, three starts; no metamer within the budget."""
+    return gm.audit(karate_fit, karate, budget=BUDGET, num_starts=3)
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,9 @@ def numeric(karate):
 
 @pytest.fixture(scope="session")
 def numeric_audit(numeric):
+    # One start: no intervals.
     fit = gm.fit(gm.build_model("gcn", numeric, hidden_channels=4, seed=0), numeric, epochs=30, seed=0)
-    return gm.audit(fit, numeric, budget=BUDGET)
+    return gm.audit(fit, numeric, budget=BUDGET, num_starts=1)
 
 
 @pytest.fixture(scope="session")
@@ -45,13 +46,15 @@ def image_audits(digits):
     fits = [
         gm.fit(gm.build_model(name, digits, seed=0), digits, epochs=40, seed=0) for name in ("gcn", "sage")
     ]
-    return [gm.audit(fit, digits, budget=gm.Budget(steps=200)) for fit in fits]
+    return [gm.audit(fit, digits, budget=gm.Budget(steps=200), num_starts=3) for fit in fits]
 
 
 @pytest.fixture(scope="session")
 def chance_audit(numeric):
     """An untrained model: at chance."""
-    audit = gm.audit(gm.build_model("sage", numeric, seed=3), numeric, budget=gm.Budget(steps=5))
+    audit = gm.audit(
+        gm.build_model("sage", numeric, seed=3), numeric, budget=gm.Budget(steps=5), num_starts=2
+    )
     return with_at_chance(audit)
 
 
@@ -67,7 +70,15 @@ def hostile_audit(karate, word_audit):
         feature_names=tuple(f"{BOLD}{SCRIPT}{i}" for i in range(word_audit.dataset.num_features)),
         split=f"{SCRIPT}",
     )
-    layers = tuple(replace(layer, name=f"{BOLD}{layer.depth}</script>") for layer in word_audit.layers)
+    names = {layer.name: f"{BOLD}{layer.depth}</script>" for layer in word_audit.layers}
+    layers = tuple(
+        replace(
+            layer,
+            name=names[layer.name],
+            elsewhere={names[other]: measures for other, measures in layer.elsewhere.items()},
+        )
+        for layer in word_audit.layers
+    )
     finding = Finding("code", "warning", f"no {SCRIPT}", f"{BOLD}", f"Remove {SCRIPT}")
     return replace(
         word_audit,

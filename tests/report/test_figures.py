@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from graph_metamers.report.curves import depth_points, distributions, traces
+from graph_metamers.report.curves import depth_points, layer_distribution, traces
 from graph_metamers.report.figures import depth_figure, distribution_figure, trace_figure
 from graph_metamers.report.labels import model_labels
 from graph_metamers.report.theme import ALL_COLOURS, SERIES, SYMBOL_PATHS, SYMBOLS, recolouring, symbol
@@ -17,7 +17,7 @@ def figures_of(audits):
     names = {layer.depth: layer.name for layer in audits[0].layers}
     return {
         "depth": depth_figure(lines, names, 0.1),
-        "distribution": distribution_figure(distributions(pairs, 1), 0.01),
+        "distribution": distribution_figure(layer_distribution(pairs[0][0], pairs[0][1].layers[0])),
         "trace": trace_figure(traces(pairs, 1)),
     }
 
@@ -45,10 +45,28 @@ def test_axes_have_titles_with_units_or_none(figures, name):
 
 def test_chance_is_drawn_in_every_figure(figures):
     assert any(shape.y0 == 1.0 and shape.line.dash == "dash" for shape in figures["depth"].layout.shapes)
-    for name in ("distribution", "trace"):
+    for name, count in (("distribution", 1), ("trace", 2)):
         dashed = [entry for entry in figures[name].data if entry.line.dash == "dash"]
-        assert len(dashed) == 2
+        assert len(dashed) == count
         assert all("unrelated" in entry.name for entry in dashed)
+
+
+def test_the_null_is_drawn_beside_what_was_found(figures):
+    dashes = {entry.name: entry.line.dash for entry in figures["distribution"].data}
+
+    assert dashes == {
+        "unrelated features": "dash",
+        "random pairs of real nodes": "dot",
+        "nearest real node": "dashdot",
+        "found": "solid",
+    }
+
+
+def test_intervals_are_drawn_where_there_are_any(figures, numeric_audit):
+    bars = figures["depth"].data[0].error_y
+    assert max(bars.array) > 0
+    none = figures_of([numeric_audit])["depth"].data[0].error_y
+    assert set(none.array) == set(none.arrayminus) == {0}
 
 
 def test_models_differ_by_marker_besides_colour(figures):
@@ -66,16 +84,15 @@ def test_a_result_that_is_no_metamer_is_hollow(word_audit, image_audits):
 
 
 def test_a_model_at_chance_is_flagged_in_figures(chance_audit):
-    assert all(
-        "(at chance)" in entry.name for figure in figures_of([chance_audit]).values() for entry in figure.data
-    )
+    figures = figures_of([chance_audit])
+    assert all("(at chance)" in entry.name for name in ("depth", "trace") for entry in figures[name].data)
 
 
 @pytest.mark.parametrize("name", ["depth", "distribution", "trace"])
 def test_names_reach_plotly_escaped(hostile_audit, name):
     texts = json.dumps(json.loads(figures_of([hostile_audit])[name].to_json()))
 
-    assert "&lt;b&gt;" in texts
+    assert ("&lt;b&gt;" in texts) == (name != "distribution")  # no name of the user's is in that one
     assert not re.search(r"<(?!br>|sup>|/sup>)", texts)
 
 

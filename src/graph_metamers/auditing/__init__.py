@@ -2,7 +2,20 @@
 
 from graph_metamers.auditing.audit_files import load_audit, save_audit
 from graph_metamers.auditing.auditing import audit
-from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
+from graph_metamers.auditing.layer_results import LayerAudit, Start
+from graph_metamers.auditing.node_table import NODE_COLUMNS
+from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.auditing.wording import advice, verdict
 
-__all__ = ["Audit", "DatasetCard", "LayerAudit", "advice", "audit", "load_audit", "save_audit", "verdict"]
+__all__ = [
+    "NODE_COLUMNS",
+    "Audit",
+    "DatasetCard",
+    "LayerAudit",
+    "Start",
+    "advice",
+    "audit",
+    "load_audit",
+    "save_audit",
+    "verdict",
+]

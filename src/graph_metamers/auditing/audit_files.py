@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
+from graph_metamers.auditing.layer_files import describe_layer, layer_tensors, restore_layer
+from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.checks import CheckReport, Finding
 from graph_metamers.errors import FileFormatError
-from graph_metamers.evidence.measures import LayerMeasures, Measure
 from graph_metamers.metrics.classification import Accuracy
 from graph_metamers.models import GNN, load_model, save_model
 from graph_metamers.storage import (
@@ -32,15 +32,16 @@ if TYPE_CHECKING:
     import os
 
 MARKER = "audit.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def save_audit(audit: Audit, path: str | os.PathLike[str]) -> None:
     """Save an audit to a folder; `load_audit` gives an equal one.
 
     The folder holds `audit.json`, `reference.safetensors`, `model.safetensors` (weights under their PyTorch
-    names), `nodes.safetensors` (labels, predictions, item losses) and a folder `layer_1`, `layer_2`, ... for
-    each metamer. It appears whole or not at all; an older audit of ours in its place is replaced.
+    names), `nodes.safetensors` (labels, predictions, and what each search found for every node) and a folder
+    `layer_1`, `layer_2`, ... for each metamer that is shown. It appears whole or not at all; an older audit
+    of ours in its place is replaced.
 
     Raises
     ------
@@ -55,9 +56,7 @@ def save_audit(audit: Audit, path: str | os.PathLike[str]) -> None:
             place = folder / f"layer_{layer.depth}"
             place.mkdir()
             write_metamer(layer.metamer, place)
-            nodes[f"layer_{layer.depth}.predictions"] = layer.predictions
-            nodes[f"layer_{layer.depth}.item_loss"] = layer.evidence.item_loss
-            nodes[f"layer_{layer.depth}.chance_item_loss"] = layer.evidence.chance_item_loss
+            nodes |= layer_tensors(layer)
         save_file({name: tensor.contiguous() for name, tensor in nodes.items()}, folder / "nodes.safetensors")
         write_json(to_jsonable(_described(audit)), folder / MARKER)
 
@@ -105,15 +104,7 @@ def _described(audit: Audit) -> dict[str, Any]:
         "scores": asdict(audit.scores),
         "controls": {name: asdict(accuracy) for name, accuracy in audit.controls.items()},
         "findings": [asdict(finding) for finding in audit.checks.findings],
-        "layers": [
-            {
-                "name": layer.name,
-                "depth": layer.depth,
-                "width": layer.width,
-                "measures": [asdict(measure) for measure in layer.evidence.measures],
-            }
-            for layer in audit.layers
-        ],
+        "layers": [describe_layer(layer) for layer in audit.layers],
         "config": audit.config,
         "provenance": audit.provenance,
     }
@@ -136,26 +127,10 @@ def _restored(stored: dict[str, Any], folder: Path) -> Audit:
         controls={name: Accuracy(**accuracy) for name, accuracy in stored["controls"].items()},
         checks=CheckReport(tuple(Finding(**finding) for finding in stored["findings"])),
         layers=tuple(
-            LayerAudit(
-                name=layer["name"],
-                depth=layer["depth"],
-                width=layer["width"],
-                metamer=read_metamer(folder / f"layer_{layer['depth']}", graph),
-                evidence=LayerMeasures(
-                    tuple(_measure(measure) for measure in layer["measures"]),
-                    nodes[f"layer_{layer['depth']}.item_loss"],
-                    nodes[f"layer_{layer['depth']}.chance_item_loss"],
-                ),
-                predictions=nodes[f"layer_{layer['depth']}.predictions"],
-            )
+            restore_layer(layer, nodes, read_metamer(folder / f"layer_{layer['depth']}", graph))
             for layer in stored["layers"]
         ),
         model=load_model(folder / "model.safetensors") if stored["is_zoo_model"] else None,
         config=stored["config"],
         provenance=stored["provenance"],
     )
-
-
-def _measure(stored: dict[str, Any]) -> Measure:
-    numbers = {name: to_number(stored[name]) for name in ("value", "chance")}
-    return Measure(**{**stored, **numbers})

@@ -10,28 +10,30 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from graph_metamers.auditing.results import Audit, DatasetCard, LayerAudit
+from graph_metamers.auditing.layer_auditing import LayerAuditor
+from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.checks import check
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
-from graph_metamers.evidence.measures import measure_layer
 from graph_metamers.inputs import Features, Init, Vary, resolve_variables
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
+from graph_metamers.parameters import MAX_SEED, check_integer
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
-from graph_metamers.synthesis import Budget, SearchProgress, check_search, generate
+from graph_metamers.synthesis import Budget, SearchProgress, check_search, generate_many
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.datasets import Dataset
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
-LayerCallback = Callable[[str, int, int], None]
+SearchCallback = Callable[[str, int, int], None]
 
 
 def audit(
@@ -39,6 +41,7 @@ def audit(
     dataset: Dataset,
     *,
     layers: Sequence[str] | None = None,
+    num_starts: int = 5,
     vary: Vary | None = None,
     transform: Transform | None = None,
     forward: Forward | None = None,
@@ -50,9 +53,12 @@ def audit(
     name: str | None = None,
     seed: int = 0,
     callbacks: Sequence[Callable[[SearchProgress], None]] = (),
-    on_layer: LayerCallback | None = None,
+    on_search: SearchCallback | None = None,
 ) -> Audit:
-    """Search for a metamer of every layer, and measure it beside its chance level and the controls.
+    """Search for metamers of every layer from several starts, and measure them beside chance and controls.
+
+    Every number gets an interval over the starts, and stands beside the same number for as many shuffles of
+    the features. The intervals are about other starts in this one trained model, not about other trainings.
 
     Parameters
     ----------
@@ -62,14 +68,18 @@ def audit(
         A node-level data set.
     layers
         Names of layers; default: every post-activation output and the output.
+    num_starts
+        Searches per layer, from seeds `seed`, `seed + 1`, ...; one is quicker and gives no interval.
     vary
         What may vary; default: the features, of the data set's kind.
-    transform, forward, solver, init, budget, tolerance, min_distance, seed, callbacks
-        As in `generate`.
+    transform, forward, solver, init, budget, tolerance, min_distance, callbacks
+        As in `generate`; the budget is that of each search.
     name
         How to call the model; default: its architecture, or its class.
-    on_layer
-        Called with (layer, its number from 1, number of layers) before each search.
+    seed
+        Of the first start.
+    on_search
+        Called with (layer, number of the search from 1, number of searches) before each search.
 
     Returns
     -------
@@ -78,16 +88,22 @@ def audit(
     Raises
     ------
     ParameterError, DatasetError, LayerNotFoundError, BindingError, CheckError
-        As `generate`.
+        As `generate`, before the first search.
+
+    Notes
+    -----
+    Takes `num_starts` searches per layer, and one pass of the model per search and audited layer. What was
+    found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
+    searched, the features of all its starts are in memory.
     """
     started = time.monotonic()
     check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
+    seeds = _seeds(seed, num_starts)
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
-        raise ParameterError(
-            "dataset", "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
-        )
+        must, got = "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
+        raise ParameterError("dataset", must, got)
     graph = dataset.graph
     vary = vary if vary is not None else Features(kind=dataset.feature_kind)
     view = ModelView(module, forward, transform)
@@ -99,14 +115,23 @@ def audit(
         module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
     )
     checks.raise_for_errors()
+    predictions = _predict(view, graph)
+    auditor = LayerAuditor.of(
+        view,
+        resolve_variables(vary, graph),
+        names,
+        seeds=seeds,
+        tolerance=tolerance,
+        min_distance=min_distance,
+    )
     audited = []
-    for number, layer in enumerate(names, start=1):
-        if on_layer is not None:
-            on_layer(layer, number, len(names))
-        metamer = generate(
+    for depth, layer in enumerate(names, start=1):
+        metamers = generate_many(
             module,
             graph,
             layer,
+            seeds=seeds,
+            on_seed=_announce(on_search, layer, depth, len(names)),
             vary=vary,
             transform=transform,
             forward=forward,
@@ -115,17 +140,10 @@ def audit(
             budget=budget,
             tolerance=tolerance,
             min_distance=min_distance,
-            seed=seed,
             callbacks=callbacks,
         )
-        with view.borrow():
-            evidence = measure_layer(view, resolve_variables(vary, graph), layer, metamer.graph, seed=seed)
-            width = _width(view, graph, layer)
-            predictions = _predict(view, metamer.graph)
-        audited.append(LayerAudit(layer, number, width, metamer, evidence, predictions))
+        audited.append(auditor.audit(layer, depth, metamers))
     control = label_propagation(dataset)
-    with view.borrow():
-        predictions = _predict(view, graph)
     return Audit(
         model_name=name or _name_of(module),
         dataset=DatasetCard.of(dataset),
@@ -150,18 +168,30 @@ def audit(
     )
 
 
+def _seeds(seed: int, num_starts: int) -> range:
+    num_starts = check_integer("num_starts", num_starts, low=1)
+    check_integer("seed", seed + num_starts - 1, low=0, high=MAX_SEED)
+    return range(seed, seed + num_starts)
+
+
+def _announce(
+    on_search: SearchCallback | None, layer: str, depth: int, num_layers: int
+) -> Callable[[int, int, int], None]:
+    """Number the searches through all layers."""
+
+    def on_seed(_seed: int, number: int, num_starts: int) -> None:
+        if on_search is not None:
+            on_search(layer, (depth - 1) * num_starts + number, num_layers * num_starts)
+
+    return on_seed
+
+
 def _predict(view: ModelView, graph: Graph) -> Tensor:
-    with torch.no_grad():
+    with view.borrow(), torch.no_grad():
         chosen = view.prediction(graph, NODES)
     if chosen is None:
         raise ParameterError("model", "one that returns a class for every node", "an output of another shape")
     return predicted_classes(chosen[1])
-
-
-def _width(view: ModelView, graph: Graph, layer: str) -> int:
-    with torch.no_grad():
-        value = view.taps(graph, [layer])[layer].value
-    return int(value[0].numel())
 
 
 def _name_of(model: nn.Module) -> str:
@@ -171,8 +201,9 @@ def _name_of(model: nn.Module) -> str:
 def _config(
     model: nn.Module, fit: FitResult[nn.Module] | None, audited: Sequence[LayerAudit]
 ) -> Mapping[str, Json]:
-    search = dict(audited[0].metamer.config) if audited else {}
+    search = dict(audited[0].metamer.config)
     search.pop("layer", None)
+    search["num_starts"] = len(audited[0].starts)
     return {
         "model": asdict(model.config) if isinstance(model, GNN) else {"class": type(model).__name__},
         "training": asdict(fit.config) if fit else None,

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.checks import CheckReport
     from graph_metamers.datasets import Dataset
-    from graph_metamers.evidence.measures import LayerMeasures
+    from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics.classification import Accuracy
-    from graph_metamers.synthesis import Metamer
     from graph_metamers.training.scoring import Scores
     from graph_metamers.types import FeatureKind, Graph, Json
 
@@ -75,34 +75,6 @@ class DatasetCard:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class LayerAudit:
-    """What was found at one layer.
-
-    Attributes
-    ----------
-    name
-        The layer.
-    depth
-        Its place among the audited layers, from 1.
-    width
-        Numbers per item at this layer.
-    metamer
-        What the search found, metamer or not.
-    evidence
-        Its measures, each beside its chance level.
-    predictions
-        Class that the model predicts for every node of `metamer.graph`, int64 [n].
-    """
-
-    name: str
-    depth: int
-    width: int
-    metamer: Metamer
-    evidence: LayerMeasures
-    predictions: Tensor
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """What one trained model matches on one data set.
@@ -151,10 +123,17 @@ class Audit:
         """Whether the model is not shown to be better than always answering the most frequent class."""
         return self.scores.test.at_chance
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per layer: status, every measure and its chance level (`<measure>_chance`).
+    @property
+    def num_starts(self) -> int:
+        """From how many starts each layer was searched."""
+        return len(self.layers[0].starts) if self.layers else 0
 
-        `pandas.DataFrame(audit.rows())` is a table.
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per layer: how the searches ended, and every measure.
+
+        A measure is the mean over the starts, with the ends of its 95% interval (`<measure>_low`,
+        `<measure>_high`, nan with one start) and its chance level (`<measure>_chance`, `_chance_low`,
+        `_chance_high`). `pandas.DataFrame(audit.rows())` is a table.
         """
         rows = []
         for layer in self.layers:
@@ -166,16 +145,44 @@ class Audit:
                 "at_chance": self.at_chance,
                 "layer": layer.name,
                 "depth": layer.depth,
+                "num_starts": len(layer.starts),
+                "num_metamers": layer.num_metamers,
                 "status": layer.metamer.status.value,
-                "is_metamer": layer.metamer.is_metamer,
-                "matched_items": float(layer.metamer.matched_items.double().mean()),
-                "steps": layer.metamer.steps,
+                "steps": sum(start.steps for start in layer.starts) / len(layer.starts),
             }
-            for measure in layer.evidence.measures:
-                row[measure.name] = measure.value
-                row[f"{measure.name}_chance"] = measure.chance
+            for name, measure in layer.measures.items():
+                row |= _with_intervals(name, measure)
             rows.append(row)
         return rows
+
+    def cross_layer_rows(self) -> list[dict[str, Any]]:
+        """One row per pair of layers: what the metamers of `layer` are `at_layer`, as in `rows`.
+
+        `activation_loss` is theirs at the other layer; `closer_share` the share of nodes that are closer to
+        their reference there than any real node is.
+        """
+        return [
+            {"model": self.model_name, "dataset": self.dataset.name, "layer": layer.name, "at_layer": other}
+            | {
+                column: value
+                for name, measure in measures.items()
+                for column, value in _with_intervals(name, measure).items()
+            }
+            for layer in self.layers
+            for other, measures in layer.elsewhere.items()
+        ]
+
+    def node_rows(self) -> list[dict[str, Any]]:
+        """One row per layer, start and node: gates, losses, distances; see `save_nodes`."""
+        from graph_metamers.auditing.node_table import node_rows  # noqa: PLC0415 (it imports this file)
+
+        return list(node_rows(self))
+
+    def save_nodes(self, path: str | os.PathLike[str]) -> None:
+        """Save `node_rows` as a CSV file."""
+        from graph_metamers.auditing.node_table import save_node_table  # noqa: PLC0415 (it imports this file)
+
+        save_node_table(self, path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a folder; see `save_audit`."""
@@ -198,10 +205,22 @@ class Audit:
         return f"<p>{escape(title)}{' - AT CHANCE' if self.at_chance else ''}</p><table>{rows}</table>"
 
 
+def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
+    found, chance = measure.interval, measure.chance_interval
+    return {
+        name: found.estimate,
+        f"{name}_low": found.low,
+        f"{name}_high": found.high,
+        f"{name}_chance": chance.estimate,
+        f"{name}_chance_low": chance.low,
+        f"{name}_chance_high": chance.high,
+    }
+
+
 def _line(layer: LayerAudit) -> str:
-    metamer = layer.metamer
+    measures = layer.measures
     return (
-        f"{metamer.status.value}, activation loss {metamer.activation_loss:.2e}, "
-        f"input distance {metamer.input_distance.scaled:.2f}, same prediction "
-        f"{layer.evidence['prediction_agreement'].value:.1%}"
+        f"{layer.found} searches found a metamer, activation loss {measures['activation_loss'].value:.2e}, "
+        f"visible distance {measures['visible_distance'].value:.2f}, passing all gates "
+        f"{measures['passing_share'].value:.1%}, same prediction {measures['prediction_agreement'].value:.1%}"
     )

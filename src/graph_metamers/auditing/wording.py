@@ -1,47 +1,60 @@
-"""What an audit may say in words: sentences by rule, none of which claims more than was measured.
+"""What an audit may say in words: sentences by rule, none of which claims more than its interval allows.
 
 Rules
 -----
 1. A model at chance is named first; what it matches says nothing about a trained model.
-2. "Matched" is said of layers whose metamer met both the loss and the distance; never "cannot see", which
-   would need someone who judges whether the change matters.
+2. "Matched" is said of layers where a search met both the loss and the distance, with the number of starts
+   from which it did; never "cannot see", which would need someone who judges whether the change matters.
 3. A search that found nothing says within which budget; never that nothing exists.
-4. Shares and distances are given beside their chance level.
+4. Every number is given as its interval over the starts (from the lowest to the highest end where layers are
+   taken together) beside its chance level. Most, few, more than chance: only if the whole interval says so
+   (`auditing.rules`); otherwise that the starts do not decide it. One start has no interval and decides
+   nothing.
+5. Headline sentences speak of metamers that differ where the layer reads. Those that do not are counted
+   apart, and said to follow from counting dimensions.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.rules import compare, kind_of, majority
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from graph_metamers.auditing.results import Audit, LayerAudit
+    from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.auditing.results import Audit
+    from graph_metamers.evidence.measures import Measure
+    from graph_metamers.metrics import Interval
 
 MAX_ADVICE = 5
 CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doing as well as the model
 
 
 def verdict(audit: Audit) -> tuple[str, ...]:
-    """Two or three plain sentences about one audit."""
-    sentences = []
+    """A few plain sentences about one audit."""
     if audit.at_chance:
-        sentences.append(
+        return (
             f"{audit.model_name} is not shown to be better than chance on {audit.dataset.name} "
             f"({audit.scores.test.accuracy:.1%} right, chance {audit.scores.test.chance:.1%}): what it "
-            "matches says nothing about a trained model."
+            "matches says nothing about a trained model.",
         )
-    matched = [layer for layer in audit.layers if layer.metamer.is_metamer and not audit.at_chance]
+    matched = [layer for layer in audit.layers if layer.num_metamers]
+    visible = [layer for layer in matched if kind_of(layer) == "visible"]
+    counted = [layer for layer in matched if kind_of(layer) == "null space"]
+    sentences = []
+    if visible:
+        sentences.append(_matched_sentence(audit, visible))
+        sentences += _gate_sentences(audit, visible)
+    if counted:
+        sentences.append(_counting_sentence(audit, counted))
+    sentences += _prediction_sentences(matched)
+    sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.num_metamers]
     if matched:
-        sentences.append(_matched_sentence(audit, matched))
-    sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.metamer.is_metamer]
-    if matched:
-        sentences.append(
-            "Matched means that the model computes the same; whether the changed features still mean the "
-            "same is not measured here."
-        )
+        sentences.append(_closing_sentence(audit))
     return tuple(sentences)
 
 
@@ -55,26 +68,101 @@ def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
 
 
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
-    distances = [layer.metamer.input_distance.scaled for layer in matched]
-    agreements = [layer.evidence["prediction_agreement"] for layer in matched]
-    losses = max(layer.metamer.activation_loss for layer in matched)
-    layers = "every audited layer" if len(matched) == len(audit.layers) else _listed(matched)
+    loss = max(_ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
+    same = [layer.measures["prediction_agreement"] for layer in matched]
+    distance = _span([layer.measures["visible_distance"].interval for layer in matched], _plain)
     return (
-        f"{audit.model_name} was matched at {layers}: with features {_span(distances)} of the way from the "
-        f"reference to unrelated features, activations stay the same to a loss of {losses:.1g} and "
-        f"{_span([agreement.value for agreement in agreements], digits=1)} of the predictions stay "
-        f"({_span([agreement.chance for agreement in agreements], digits=1)} with unrelated features)."
+        f"{audit.model_name} was matched at {_where(audit, matched)}, from {_starts(matched)}: with features "
+        f"at a visible distance of {distance} (0 = the reference, 1 = unrelated features), activations stay "
+        f"the same to a loss of {loss:.2g}, and {_span([measure.interval for measure in same])} of the "
+        f"predictions stay ({_span([measure.chance_interval for measure in same])} with unrelated features)."
+    )
+
+
+def _gate_sentences(audit: Audit, layers: Sequence[LayerAudit]) -> list[str]:
+    """What share of the nodes are metamers on their own, one sentence for each answer of the rules."""
+    groups: dict[str, list[LayerAudit]] = {}
+    for layer in layers:
+        groups.setdefault(_gate_answer(layer.measures["visible_share"]), []).append(layer)
+    return [
+        _GATE_SENTENCES[answer].format(
+            where=_where(audit, group),
+            found=_span([layer.measures["visible_share"].interval for layer in group]),
+            chance=_span([layer.measures["visible_share"].chance_interval for layer in group]),
+            starts=audit.num_starts,
+        )
+        for answer, group in groups.items()
+    ]
+
+
+def _gate_answer(share: Measure) -> str:
+    above = compare(share.interval, share.chance_interval)
+    return majority(share.interval) if above == "above" else above
+
+
+_GATES = (
+    "are closer to their reference than any real node, keep their prediction and differ where the layer reads"
+)
+
+_GATE_SENTENCES = {
+    "most": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: {chance}).",
+    "few": "Node by node: at {where} only {found} of the nodes "
+    + _GATES
+    + " (unrelated features: {chance}), "
+    "so most nodes are no metamers on their own.",
+    "undecided": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: "
+    "{chance}); whether that is most of them, or more than by chance, {starts} starts do not decide.",
+    "below": "Node by node: at {where} fewer nodes pass the gates than with unrelated features.",
+    "no interval": "Node by node: at {where}, in this one search, {found} of the nodes " + _GATES + " "
+    "(unrelated features: {chance}); one start has no interval, so how far this repeats is not known.",
+}
+
+
+def _counting_sentence(audit: Audit, layers: Sequence[LayerAudit]) -> str:
+    return (
+        f"{audit.model_name} was matched at {_where(audit, layers)}, from {_starts(layers)}, only by "
+        "features that differ where the layer does not read (kind “null space”): that follows from counting "
+        "dimensions and is no finding about what the model has learned."
+    )
+
+
+def _prediction_sentences(layers: Sequence[LayerAudit]) -> list[str]:
+    kept = [(layer, layer.measures["prediction_agreement"]) for layer in layers]
+    unclear = [
+        layer
+        for layer, same in kept
+        if compare(same.interval, same.chance_interval) in ("undecided", "below")
+    ]
+    if not unclear:
+        return []
+    return [
+        f"At {_listed(unclear)} it is not shown that more predictions stay than with unrelated features: the "
+        "intervals do not lie above chance."
+    ]
+
+
+def _closing_sentence(audit: Audit) -> str:
+    ranges = (
+        f"Ranges are 95% intervals over {audit.num_starts} starts of the search in this one trained model"
+        if audit.num_starts > 1
+        else "All numbers are of one start of the search in this one trained model"
+    )
+    return (
+        f"{ranges}. Matched means that the model computes the same; whether the changed features still mean "
+        "the same is not measured here."
     )
 
 
 def _failed_sentence(layer: LayerAudit) -> str:
-    metamer = layer.metamer
-    if metamer.status is Status.RECOVERED_REFERENCE:
-        return f"At {layer.name} the search came back to the reference itself: no metamer was found."
+    starts = layer.starts
+    where = f"At {layer.name}, from {len(starts)} starts," if len(starts) > 1 else f"At {layer.name}"
+    if all(start.status is Status.RECOVERED_REFERENCE for start in starts):
+        return f"{where} the search came back to the reference itself: no metamer was found."
+    best = min(start.activation_loss for start in starts)
     return (
-        f"At {layer.name} no metamer was found within {metamer.steps} steps: the best activation loss is "
-        f"{metamer.activation_loss:.2g} (asked for {metamer.tolerance:g}; unrelated features have "
-        f"{layer.evidence['activation_loss'].chance:.2g})."
+        f"{where} no metamer was found within {max(start.steps for start in starts)} steps: the best "
+        f"activation loss is {best:.2g} (asked for {layer.metamer.tolerance:g}; unrelated features have "
+        f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
     )
 
 
@@ -101,14 +189,15 @@ def _advise_control(audit: Audit) -> str | None:
 
 
 def _advise_budget(audit: Audit) -> str | None:
+    too_short = (Status.MAX_STEPS, Status.STALLED, Status.TIME_LIMIT)
     failed = [
-        layer.name for layer in audit.layers if layer.metamer.status in (Status.MAX_STEPS, Status.STALLED)
+        layer.name for layer in audit.layers if any(start.status in too_short for start in layer.starts)
     ]
     if not failed:
         return None
     return (
         f"For {audit.model_name} at {', '.join(failed)}, search longer (--steps) or from other starts "
-        "(--seed) before concluding anything from the search that found no metamer."
+        "(--seed) before concluding anything from searches that found no metamer."
     )
 
 
@@ -125,7 +214,7 @@ def _advise_width(audit: Audit) -> str | None:
 
 
 def _advise_use(audits: Sequence[Audit]) -> str | None:
-    names = [audit.model_name for audit in audits if any(layer.metamer.is_metamer for layer in audit.layers)]
+    names = [audit.model_name for audit in audits if any(layer.num_metamers for layer in audit.layers)]
     if not names:
         return None
     return (
@@ -134,18 +223,55 @@ def _advise_use(audits: Sequence[Audit]) -> str | None:
     )
 
 
+def _where(audit: Audit, layers: Sequence[LayerAudit]) -> str:
+    return "every audited layer" if len(layers) == len(audit.layers) else _listed(layers)
+
+
 def _listed(layers: Sequence[LayerAudit]) -> str:
     return ", ".join(layer.name for layer in layers)
 
 
-def _span(values: Sequence[float], *, digits: int = 0) -> str:
-    """From the lowest to the highest, in percent; never rounded up to all where something is missing."""
-    low, high = (_percent(value, digits) for value in (min(values), max(values)))
+def _starts(layers: Sequence[LayerAudit]) -> str:
+    """From how many starts, said once where all layers agree."""
+    found = list(dict.fromkeys(layer.found for layer in layers))
+    if len(found) == 1:
+        return f"{found[0]} starts" if len(layers[0].starts) > 1 else "one start"
+    return ", ".join(f"{layer.found} starts at {layer.name}" for layer in layers)
+
+
+def _span(intervals: Sequence[Interval], show: Callable[[float], str] | None = None) -> str:
+    """From the lowest to the highest end, in percent unless told otherwise."""
+    ends = [_ends(interval) for interval in intervals]
+    shown = show or _percent
+    low, high = shown(min(low for low, _ in ends)), shown(max(high for _, high in ends))
+    if high == f"over {low}":
+        return f"{low} or more"
+    if low == f"under {high}":
+        return f"{high} or less"
     return low if low == high else f"{low} to {high}"
 
 
-def _percent(share: float, digits: int) -> str:
+def _ends(interval: Interval) -> tuple[float, float]:
+    """The ends, or the estimate twice where there is no interval."""
+    if math.isnan(interval.low):
+        return interval.estimate, interval.estimate
+    return interval.low, interval.high
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    """A share in percent; never rounded up to all, nor down to none, where something is missing or there."""
+    smallest = 10 ** -(digits + 2)
     rounded = f"{share:.{digits}%}"
     if share < 1 and float(rounded[:-1]) >= 100:
-        return f"over {1 - 10 ** -(digits + 2):.{digits}%}"
-    return rounded
+        return f"over {1 - smallest:.{digits}%}"
+    if share > 0 and float(rounded[:-1]) == 0:
+        return f"under {smallest:.{digits}%}"
+    return f"{share:.0%}" if share in (0, 1) else rounded

@@ -34,12 +34,20 @@ def audit(
         list[str] | None,
         typer.Option(help="Layer to audit; may be repeated. Default: each after its activation function."),
     ] = None,
+    num_starts: Annotated[
+        int,
+        typer.Option(
+            help="Searches of each layer, from different starts; one is quicker, and gives no intervals."
+        ),
+    ] = 5,
     name: Annotated[
         str | None, typer.Option(help="How tables and the report call the model.", show_default=False)
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for the audit and its report.html.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="Folder for the audit, report.html and nodes.csv.", show_default=False
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -51,11 +59,12 @@ def audit(
     prepared = prepare_model(model, dataset, seed=seed)
     require_layers(prepared, dataset, layer)
     fit = train_model(prepared, dataset, training, seed=seed, quiet=printing.quiet)
-    with show_search(prepared.label, quiet=printing.quiet) as (callbacks, on_layer):
+    with show_search(prepared.label, quiet=printing.quiet) as (callbacks, on_search):
         audited = gm.audit(
             fit or prepared.model,
             dataset,
             layers=layer or None,
+            num_starts=num_starts,
             solver=search.solver,
             init=cast("Any", search.init),
             budget=budget,
@@ -64,7 +73,7 @@ def audit(
             name=name,
             seed=seed,
             callbacks=callbacks,
-            on_layer=on_layer,
+            on_search=on_search,
         )
     files = {} if output is None else _save(audited, output)
     if printing.json:
@@ -79,6 +88,7 @@ def audit(
 def _save(audited: gm.Audit, output: Path) -> dict[str, Path]:
     # The audit first and whole: an hour of search is not lost if the report cannot be drawn.
     audited.save(output)
-    report = output / "report.html"
-    gm.write_report([audited], report)
-    return {"audit": output, "report": report}
+    report, nodes = output / "report.html", output / "nodes.csv"
+    audited.save_nodes(nodes)
+    gm.write_report([audited], report, files=["nodes.csv"])
+    return {"audit": output, "nodes": nodes, "report": report}

@@ -52,8 +52,8 @@ def _audit(name: str, dataset: gm.Dataset, *, seed: int, quiet: bool) -> gm.Audi
     model = gm.build_model(name, dataset, hidden_channels=_HIDDEN_CHANNELS, seed=seed)
     prepared = Prepared(model, name, is_loaded=False)
     fit = train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet)
-    with show_search(name, quiet=quiet) as (callbacks, on_layer):
-        return gm.audit(fit or model, dataset, seed=seed, callbacks=callbacks, on_layer=on_layer)
+    with show_search(name, quiet=quiet) as (callbacks, on_search):
+        return gm.audit(fit or model, dataset, seed=seed, callbacks=callbacks, on_search=on_search)
 
 
 def _save(audits: dict[str, gm.Audit], output: Path) -> None:
@@ -63,5 +63,7 @@ def _save(audits: dict[str, gm.Audit], output: Path) -> None:
     with atomic_directory(output, marker=DEMO_MARKER) as folder:
         for name, audit in audits.items():
             audit.save(folder / name)
-        gm.write_report(list(audits.values()), folder / "report.html")
+            audit.save_nodes(folder / name / "nodes.csv")
+        tables = [f"{name}/nodes.csv" for name in audits]
+        gm.write_report(list(audits.values()), folder / "report.html", files=tables)
         write_json({"schema_version": 1, "audits": list(audits)}, folder / DEMO_MARKER)

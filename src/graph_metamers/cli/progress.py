@@ -42,13 +42,13 @@ def show_training(label: str, epochs: int, *, quiet: bool) -> Iterator[list[Call
 def show_search(
     label: str, *, quiet: bool
 ) -> Iterator[tuple[list[gm.ProgressBar], Callable[[str, int, int], None]]]:
-    """Yield callbacks for `generate` and `audit`, and the `on_layer` that labels their bar."""
+    """Yield callbacks for `generate` and `audit`, and the `on_search` that labels their bar."""
     if quiet or not sys.stderr.isatty():
         yield [], lambda *_: None
         return
     with gm.ProgressBar(label) as bar:
 
-        def on_layer(layer: str, number: int, total: int) -> None:
-            bar.label = f"{label}, {layer} ({number} of {total})"
+        def on_search(layer: str, number: int, total: int) -> None:
+            bar.label = f"{label}, {layer} (search {number} of {total})"
 
-        yield [bar], on_layer
+        yield [bar], on_search

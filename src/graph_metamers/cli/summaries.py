@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "model",
     "layer",
+    "metamers\nfound",
     "activation\nloss",
-    "item loss\nmedian, 95%",
-    "input\ndistance\n(chance)",
-    "same\nprediction\n(chance)",
-    "status",
+    "visible\ndistance",
+    "nodes that pass\nall gates",
+    "same\nprediction",
 )
 
 
@@ -41,7 +42,9 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
     print_table(_COLUMNS, [_cells(row) for audit in audits for row in audit.rows()])
-    typer.echo()
+    starts = min(audit.num_starts for audit in audits)
+    brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
+    typer.echo(f"\nmean over the starts {brackets}, chance: the same for unrelated features\n")
 
 
 def describe_scores(scores: gm.Scores) -> str:
@@ -55,6 +58,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     return {
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
+        "cross_layer_rows": audit.cross_layer_rows(),
         "scores": audit.scores,
         "controls": audit.controls,
         "findings": audit.checks.findings,
@@ -68,9 +72,21 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         row["model"],
         row["layer"],
-        f"{row['activation_loss']:.2e}",
-        f"{row['item_loss_median']:.1e}, {row['item_loss_95']:.1e}",
-        f"{row['input_distance']:.2f} ({row['input_distance_chance']:.2f})",
-        f"{row['prediction_agreement']:.1%} ({row['prediction_agreement_chance']:.0%})",
-        row["status"],
+        f"{row['num_metamers']} of {row['num_starts']}",
+        _cell(row, "activation_loss", ".2e"),
+        _cell(row, "visible_distance", ".2f"),
+        _cell(row, "passing_share", ".1%"),
+        _cell(row, "prediction_agreement", ".1%"),
     ]
+
+
+def _cell(row: Mapping[str, Any], name: str, digits: str) -> str:
+    """Three lines: the value, its interval, and its chance level with the interval of that."""
+    lines = [f"{row[name]:{digits}}", _interval(row, name, digits)]
+    lines.append(f"chance {row[f'{name}_chance']:{digits}} {_interval(row, f'{name}_chance', digits)}")
+    return "\n".join(line.rstrip() for line in lines if line)
+
+
+def _interval(row: Mapping[str, Any], name: str, digits: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if math.isnan(low) else f"[{low:{digits}}, {high:{digits}}]"

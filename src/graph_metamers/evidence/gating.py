@@ -20,7 +20,8 @@ from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
     from graph_metamers.evidence.null import NullDistribution
-    from graph_metamers.inputs.visible import SplitDistance
+    from graph_metamers.inputs import Variables
+    from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
 
@@ -43,21 +44,29 @@ class GateReport:
         Whether the difference lies where the layer reads at all, bool [items]: the distance in the visible
         space is at least `min_distance`, or that share of the neighbours changed. What passes without is
         of kind "null space": a metamer by counting dimensions.
-    snr
-        Signal-to-noise ratio of the activation in dB, float64 [items]; infinity where it is equal.
+    item_loss
+        ||h'_v - h_v||^2 / ||h_v||^2 at the layer, float64 [items]; 0 where it is equal.
     min_distance
         What gate 3 asked for.
+    item_distance
+        Chance-scaled distance of every item's own features, [items]; empty for items without features.
     distance
-        Visible and null-space distance of the features as a whole.
+        Visible and null-space distance of the features as a whole, and of every item in the visible space.
     """
 
     same_prediction: Tensor
     closer: Tensor
     different: Tensor
     visible: Tensor
-    snr: Tensor
+    item_loss: Tensor
     min_distance: float
+    item_distance: Tensor
     distance: SplitDistance
+
+    @property
+    def snr(self) -> Tensor:
+        """Signal-to-noise ratio of the activation in dB, float64 [items]; infinity where it is equal."""
+        return snr_db(self.item_loss)
 
     @property
     def passes(self) -> Tensor:
@@ -133,6 +142,30 @@ def gates(
     """
     check_real("min_distance", min_distance, low=0)
     graph = candidate.graph if isinstance(candidate, Metamer) else candidate
+    variables = resolve_variables(vary, null.reference)
+    space = visible_space(null.view, variables, null.layer)
+    return judge(graph, null, variables, space, min_distance=min_distance)
+
+
+def judge(
+    graph: Graph,
+    null: NullDistribution,
+    variables: Variables,
+    space: VisibleSpace,
+    *,
+    min_distance: float,
+) -> GateReport:
+    """The same as `gates`, for many graphs: what does not depend on the graph is given.
+
+    Parameters
+    ----------
+    graph
+        A changed version of the null's reference.
+    null, min_distance
+        As in `gates`.
+    variables, space
+        What was allowed to vary, and what the null's layer reads of it.
+    """
     view, reference = null.view, null.reference
     with view.borrow(), torch.no_grad():
         value = view.taps(graph, [null.layer])[null.layer].value
@@ -142,9 +175,9 @@ def gates(
             raise ParameterError("candidate", must, list(activation.shape))
         items = items_of(null.layer, len(activation), reference)
         same = _same_prediction(view, graph, reference, items, len(activation))
-    snr = snr_db(item_loss(activation, null.activations))
-    variables = resolve_variables(vary, reference)
-    split = visible_space(view, variables, null.layer).split(graph, variables, items)
+    losses = item_loss(activation, null.activations)
+    snr = snr_db(losses)
+    split = space.split(graph, variables, items)
     rewired = changed_edges(graph, reference, items, len(activation)) >= min_distance
     own = variables.distance(graph, items).items
     return GateReport(
@@ -152,8 +185,9 @@ def gates(
         closer=null.beaten_by(snr),
         different=_reaches(own, min_distance, rewired),
         visible=_reaches(split.visible_items, min_distance, rewired),
-        snr=snr,
+        item_loss=losses,
         min_distance=min_distance,
+        item_distance=own,
         distance=split,
     )
 
@@ -163,8 +197,8 @@ def _same_prediction(view: ModelView, graph: Graph, reference: Graph, items: str
     chosen = view.prediction(reference, items)
     if chosen is None or len(chosen[1]) != num_items:
         raise ParameterError(
-            "null",
-            "of a layer whose items the model predicts a class for",
+            "layer",
+            "one whose items the model predicts a class for",
             f"{num_items} {items} without one",
         )
     name, expected = chosen

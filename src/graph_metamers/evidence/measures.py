@@ -1,45 +1,21 @@
-"""The first measures of a metamer, each beside its chance level.
-
-Chance is measured, not assumed: every measure is taken a second time between the reference and a graph in
-which each feature's values were shuffled over the nodes (`Variables.shuffled`), so that the features are
-unrelated to the reference and have its distribution exactly.
-"""
+"""Numbers about a metamer, each with its chance level, from one search or from several starts of it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from graph_metamers.inputs.slots import read_features
-from graph_metamers.metrics.classification import prediction_agreement
-from graph_metamers.metrics.fidelity import (
-    activation_loss,
-    centred_cosine,
-    cosine,
-    item_loss,
-    pearson,
-    snr_db,
-    spearman,
-    word_overlap,
-)
-from graph_metamers.randomness import generator_for
-from graph_metamers.reading.items import items_of
+from graph_metamers.metrics.intervals import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graph_metamers.inputs import Variables
-    from graph_metamers.reading import ModelView
-    from graph_metamers.types import Graph
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number about a metamer.
+    """One number about the metamers of a layer, over several starts of the search, beside chance.
 
     Attributes
     ----------
@@ -47,206 +23,149 @@ class Measure:
         Stable name, a column of `Audit.rows()`.
     label
         What a reader sees.
-    value, chance
-        The measure, and the same measure for shuffled features; nan where it is not defined.
     meaning
         One sentence: what it says, unit, range.
+    values
+        The measure of what was found from each start; nan where it is not defined.
+    chances
+        The same measure for features shuffled over the nodes, one shuffle for each start.
     """
 
     name: str
     label: str
-    value: float
-    chance: float
     meaning: str
+    values: tuple[float, ...]
+    chances: tuple[float, ...]
+
+    @property
+    def value(self) -> float:
+        """Mean over the starts."""
+        return self.interval.estimate
+
+    @property
+    def chance(self) -> float:
+        """Mean over the shuffles."""
+        return self.chance_interval.estimate
+
+    @cached_property
+    def interval(self) -> Interval:
+        """The mean with its 95% bootstrap interval over the starts."""
+        return interval_over_starts(self.values)
+
+    @cached_property
+    def chance_interval(self) -> Interval:
+        """The mean of the chance level with its 95% bootstrap interval over the shuffles."""
+        return interval_over_starts(self.chances)
 
 
-@dataclass(frozen=True, eq=False)
-class LayerMeasures:
-    """All measures of a metamer at one layer.
+def interval_over_starts(values: Sequence[float]) -> Interval:
+    """The mean of one number per start, with a bootstrap interval where there can be one.
 
-    Attributes
-    ----------
-    measures
-        In the order in which they are shown.
-    item_loss, chance_item_loss
-        Item loss of every item at this layer, float64 [items], of the metamer and of shuffled features.
+    Starts are resampled, never nodes. The interval is about other starts of the search in the same trained
+    model; it says nothing about other trainings. `low` and `high` are nan with one start, and where a value
+    is not finite.
     """
-
-    measures: tuple[Measure, ...]
-    item_loss: Tensor
-    chance_item_loss: Tensor
-
-    def __getitem__(self, name: str) -> Measure:
-        """The measure of that name."""
-        return next(measure for measure in self.measures if measure.name == name)
+    if all(math.isfinite(value) for value in values):
+        return bootstrap_interval(values)
+    mean = math.nan if any(math.isnan(value) for value in values) else sum(values) / len(values)
+    return Interval(mean, math.nan, math.nan, 0.95, 0, "not finite: no interval")
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """What a changed graph and the reference look like to the model and to the eye."""
-
-    activation: Tensor
-    reference_activation: Tensor
-    output: Tensor | None
-    reference_output: Tensor | None
-    features: Tensor
-    reference_features: Tensor
-    scaled_distance: float
-
-
-_DEFINITIONS: tuple[tuple[str, str, Callable[[_Pair], float], str], ...] = (
-    (
-        "activation_loss",
-        "Activation loss",
-        lambda pair: float(activation_loss(pair.activation.double(), pair.reference_activation.double())),
-        "Squared error of the layer over its squared size; 0 = matched exactly.",
-    ),
-    (
-        "item_loss_median",
-        "Item loss, median",
-        lambda pair: _quantile(item_loss(pair.activation, pair.reference_activation), 0.5),
-        "The same for single nodes: half of them have less.",
-    ),
-    (
-        "item_loss_95",
-        "Item loss, 95%",
-        lambda pair: _quantile(item_loss(pair.activation, pair.reference_activation), 0.95),
-        "The same for single nodes: 95% of them have less.",
-    ),
-    (
-        "snr_db",
-        "Signal to noise (dB)",
-        lambda pair: float(
-            snr_db(activation_loss(pair.activation.double(), pair.reference_activation.double()))
-        ),
-        "-10 log10 of the activation loss: 30 dB is a loss of 0.001, 0 dB a layer of zeros.",
-    ),
-    (
-        "spearman",
-        "Spearman correlation",
-        lambda pair: _mean(spearman(pair.activation, pair.reference_activation)),
-        "Rank correlation over the units of a node, mean over nodes, -1 to 1.",
-    ),
-    (
-        "pearson",
-        "Pearson correlation",
-        lambda pair: _mean(pearson(pair.activation, pair.reference_activation)),
-        "Correlation over the units of a node, mean over nodes, -1 to 1.",
-    ),
-    (
-        "prediction_agreement",
-        "Same prediction",
-        lambda pair: (
-            math.nan
-            if pair.output is None or pair.reference_output is None
-            else prediction_agreement(pair.output, pair.reference_output).share
-        ),
-        "Share of the model's own predictions that stay, 0 to 1.",
-    ),
-    (
-        "input_distance",
-        "Input distance",
-        lambda pair: pair.scaled_distance,
-        "Distance of the features from the reference: 0 = the reference, 1 = unrelated.",
-    ),
-    (
-        "cosine",
-        "Feature cosine",
-        lambda pair: _mean(cosine(pair.features, pair.reference_features)),
-        "Cosine between a node's features before and after, mean over nodes; positive features have a "
-        "high one by chance.",
-    ),
-    (
-        "centred_cosine",
-        "Feature cosine, centred",
-        lambda pair: _mean(centred_cosine(pair.features, pair.reference_features)),
-        "The same after the mean node is taken off; about 0 for unrelated features.",
-    ),
-)
-
-_WORD_OVERLAP = (
-    "word_overlap",
-    "Word overlap",
-    lambda pair: word_overlap(pair.features, pair.reference_features),
-    "Ones in common over ones in either (Jaccard), 0 to 1.",
-)
-
-
-def measure_layer(
-    view: ModelView, variables: Variables, layer: str, graph: Graph, *, seed: int = 0
-) -> LayerMeasures:
-    """Measure a changed graph at a layer, each measure beside its chance level. Call inside `view.borrow()`.
+def measure(
+    found: Sequence[Mapping[str, float]], chance: Sequence[Mapping[str, float]]
+) -> dict[str, Measure]:
+    """Put together what was measured from every start, and for as many shuffles.
 
     Parameters
     ----------
-    view, variables
-        The model, and the reference with what may vary.
-    layer
-        Where to read; need not be the layer that was matched.
-    graph
-        A metamer, or any other version of the reference.
-    seed
-        Of the shuffled features.
+    found, chance
+        Name -> value, of what each search found and of shuffled features; the names of `found` count.
+
+    Returns
+    -------
+    dict
+        Name -> measure, in the order in which they are shown.
     """
-    chance_graph = variables.shuffled(generator_for("shuffle", seed))
-    reference = _Seen.of(view, variables, layer, variables.reference)
-    changed = _pair(_Seen.of(view, variables, layer, graph), reference)
-    chance = _pair(_Seen.of(view, variables, layer, chance_graph), reference)
-    binary = all(values.kind == "binary" for values in variables.values.values())
-    definitions = (*_DEFINITIONS, _WORD_OVERLAP) if binary else _DEFINITIONS
-    return LayerMeasures(
-        tuple(
-            Measure(name, label, compute(changed), compute(chance), meaning)
-            for name, label, compute, meaning in definitions
-        ),
-        item_loss(changed.activation, changed.reference_activation),
-        item_loss(chance.activation, chance.reference_activation),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    activation: Tensor
-    output: Tensor | None
-    features: Tensor
-    scaled_distance: float
-
-    @classmethod
-    def of(cls, view: ModelView, variables: Variables, layer: str, graph: Graph) -> _Seen:
-        with torch.no_grad():
-            activation = view.taps(graph, [layer])[layer].value
-            chosen = view.prediction(graph, items_of(layer, len(activation), graph))
-        return cls(
-            activation,
-            None if chosen is None else chosen[1],
-            _stacked(variables, graph),
-            variables.distance(graph, "none").scaled,
+    return {
+        name: described_measure(
+            name, [numbers[name] for numbers in found], [numbers[name] for numbers in chance]
         )
+        for name in found[0]
+    }
 
 
-def _pair(changed: _Seen, reference: _Seen) -> _Pair:
-    return _Pair(
-        changed.activation,
-        reference.activation,
-        changed.output,
-        reference.output,
-        changed.features,
-        reference.features,
-        changed.scaled_distance,
-    )
+def described_measure(name: str, values: Sequence[float], chances: Sequence[float]) -> Measure:
+    """The measure of that name with its label and meaning."""
+    label, meaning = TEXTS[name]
+    return Measure(name, label, meaning, tuple(values), tuple(chances))
 
 
-def _stacked(variables: Variables, graph: Graph) -> Tensor:
-    """The features that may vary, one row a node, [n, F]; types with fewer features are padded with zeros."""
-    features = [read_features(graph)[slot] for slot in variables.values]
-    width = max(x.shape[1] for x in features)
-    return torch.cat([torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in features])
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.nanmean())
-
-
-def _quantile(values: Tensor, share: float) -> float:
-    # The nearest observed value: between a finite loss and an infinite one there is nothing to interpolate.
-    return float(values.quantile(share, interpolation="higher"))
+TEXTS: Mapping[str, tuple[str, str]] = {
+    "activation_loss": (
+        "Activation loss",
+        "Squared error of the layer over its squared size; 0 = matched exactly.",
+    ),
+    "item_loss_median": ("Item loss, median", "The same for single nodes: half of them have less."),
+    "item_loss_95": ("Item loss, 95%", "The same for single nodes: 95% of them have less."),
+    "snr_db": (
+        "Signal to noise (dB)",
+        "-10 log10 of the activation loss: 30 dB is a loss of 0.001, 0 dB a layer of zeros.",
+    ),
+    "spearman": (
+        "Spearman correlation",
+        "Rank correlation over the units of a node, mean over nodes, -1 to 1; coarse under 30 units.",
+    ),
+    "pearson": ("Pearson correlation", "Correlation over the units of a node, mean over nodes, -1 to 1."),
+    "matched_share": (
+        "Nodes matched",
+        "Share of nodes whose item loss is at most ten times the tolerance, 0 to 1.",
+    ),
+    "prediction_agreement": (
+        "Same prediction",
+        "Share of the model's own predictions that stay (gate 1), 0 to 1.",
+    ),
+    "closer_share": (
+        "Closer than any real node",
+        "Share of nodes that are nearer to their reference than any real node with another "
+        "activation is, or equal it (gate 2), 0 to 1.",
+    ),
+    "different_share": (
+        "Not the reference again",
+        "Share of nodes whose own features are at least the minimal distance away (gate 3), 0 to 1.",
+    ),
+    "passing_share": ("Passes all gates", "Share of nodes that pass the three gates, 0 to 1."),
+    "visible_share": (
+        "... and differs visibly",
+        "Of these, nodes that differ by at least the minimal distance where the layer reads, as a "
+        "share of all nodes, 0 to 1: what headlines speak of.",
+    ),
+    "null_space_share": (
+        "... only in the null space",
+        "Nodes that pass and differ only where the layer does not read, as a share of all nodes, 0 "
+        "to 1: metamers by counting dimensions.",
+    ),
+    "visible_distance": (
+        "Visible distance",
+        "Distance of the features inside the directions that the layer reads: 0 = the reference, 1 "
+        "= unrelated.",
+    ),
+    "null_space_distance": (
+        "Null-space distance",
+        "Distance in the directions that the layer does not read, on the same scale; 0 where there are none.",
+    ),
+    "input_distance": (
+        "Input distance",
+        "Distance of the features as a whole: 0 = the reference, 1 = unrelated.",
+    ),
+    "cosine": (
+        "Feature cosine",
+        "Cosine between a node's features before and after, mean over nodes; positive features have "
+        "a high one by chance.",
+    ),
+    "centred_cosine": (
+        "Feature cosine, centred",
+        "The same after the mean node is taken off; about 0 for unrelated features.",
+    ),
+    "word_overlap": ("Word overlap", "Ones in common over ones in either (Jaccard), 0 to 1."),
+}
+"""Name of a measure -> what a reader sees, and one sentence: what it says, unit, range."""

@@ -31,6 +31,7 @@ EQUAL = 1e-5
 digits of float32, by the order in which their neighbours were summed."""
 
 EQUAL_SNR = -20 * math.log10(EQUAL)  # the same in dB
+QUANTILES = 1001  # of the pooled null, where it is kept for a figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +87,17 @@ class NullDistribution:
         """
         return (snr > self.nearest_snr) | (snr >= EQUAL_SNR)
 
+    def summary(self) -> NullSummary:
+        """What a report keeps of it: the pooled null as quantiles, and each item's rival."""
+        places = torch.linspace(0, max(0, len(self.snr) - 1), min(len(self.snr), QUANTILES)).round().long()
+        return NullSummary(
+            snr=self.snr.sort().values[places],
+            num_pairs=len(self.snr),
+            num_equal=self.num_equal,
+            nearest_item=self.nearest_item,
+            nearest_snr=self.nearest_snr,
+        )
+
     def __repr__(self) -> str:
         median = float(self.nearest_snr[self.nearest_item >= 0].median()) if len(self.snr) else float("nan")
         return (
@@ -93,6 +105,27 @@ class NullDistribution:
             f"{float(self.snr.median()):.1f} dB, {self.num_equal} equal pairs left out; nearest real items "
             f"have a median SNR of {median:.1f} dB)"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class NullSummary:
+    """What is kept of a `NullDistribution`, without model and activations.
+
+    Attributes
+    ----------
+    snr
+        Evenly spaced quantiles of the pooled null, ascending, dB, float64 [at most `QUANTILES`].
+    num_pairs, num_equal
+        Pairs behind it, and pairs that were left out because their activations are equal.
+    nearest_item, nearest_snr
+        As in `NullDistribution`, [items].
+    """
+
+    snr: Tensor
+    num_pairs: int
+    num_equal: int
+    nearest_item: Tensor
+    nearest_snr: Tensor
 
 
 def null_distribution(
@@ -132,7 +165,11 @@ def null_distribution(
     """
     check_integer("pairs", pairs, low=1)
     check_integer("seed", seed, low=0, high=MAX_SEED)
-    view = ModelView(model, forward, transform)
+    return null_of_view(ModelView(model, forward, transform), graph, layer, pairs=pairs, seed=seed)
+
+
+def null_of_view(view: ModelView, graph: Graph, layer: str, *, pairs: int, seed: int) -> NullDistribution:
+    """The same as `null_distribution`, of a model that is already bound."""
     with view.borrow(), torch.no_grad():
         activations = view.taps(graph, [layer])[layer].value
     activations = activations.double().reshape(activations.shape[0], -1)

@@ -91,26 +91,3 @@ def draw_horizontal(
         showarrow=False,
         font={"color": CHANCE.light, "size": 12},
     )
-
-
-def draw_vertical(figure: go.Figure, x: float, text: str, *, dash: str) -> None:
-    """Draw a grey line from top to bottom, with its meaning beside it."""
-    figure.add_shape(
-        type="line",
-        yref="paper",
-        y0=0,
-        y1=1,
-        x0=x,
-        x1=x,
-        line={"color": CHANCE.light, "dash": dash, "width": 2},
-    )
-    figure.add_annotation(
-        yref="paper",
-        y=0.99,
-        yanchor="top",
-        x=x,
-        xanchor="left",
-        text=text,
-        showarrow=False,
-        font={"color": CHANCE.light, "size": 12},
-    )

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graph_metamers.metrics.fidelity import snr_db
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
     from graph_metamers.auditing import Audit, LayerAudit
+    from graph_metamers.metrics import Interval
     from graph_metamers.report.labels import ModelLabel
 
 MOST_POINTS = 200
@@ -55,12 +54,26 @@ class Distribution:
 
 @dataclass(frozen=True)
 class LayerDistribution:
-    """The distributions of one model at one layer: of its metamer, and of unrelated features."""
+    """How alike the nodes of one model are at one layer.
+
+    Attributes
+    ----------
+    model, layer
+        Where.
+    found, chance
+        What the searches found, and shuffled features; the nodes of all starts together.
+    pairs
+        Random pairs of real nodes: the pooled null.
+    nearest
+        Every node's nearest real node with another activation: what gate 2 has to beat.
+    """
 
     model: ModelLabel
     layer: str
     found: Distribution
     chance: Distribution
+    pairs: Distribution
+    nearest: Distribution
 
 
 @dataclass(frozen=True)
@@ -92,20 +105,31 @@ class Trace:
 
 @dataclass(frozen=True)
 class DepthPoint:
-    """One model at one layer: how far its metamer is from the reference."""
+    """One model at one layer: how far its metamers are from the reference.
+
+    Attributes
+    ----------
+    depth, layer
+        Where.
+    distance, chance
+        Visible distance and its chance level, with their intervals.
+    passing_share
+        Share of nodes that pass all gates, [0, 1].
+    is_matched
+        Whether a metamer was found from every start.
+    """
 
     depth: int
     layer: str
-    distance: float
-    chance: float
-    matched_share: float
-    is_metamer: bool
+    distance: Interval
+    chance: Interval
+    passing_share: float
+    is_matched: bool
 
 
-def distribution(item_loss: Tensor) -> Distribution:
-    """The distribution of signal-to-noise ratios of item losses, [items]; nan losses are left out."""
-    losses = item_loss.double()
-    ratios = snr_db(losses[~losses.isnan()]).sort().values
+def distribution(snr: Tensor) -> Distribution:
+    """The distribution of signal-to-noise ratios, dB, any shape; nan is left out."""
+    ratios = snr[~snr.isnan()].double().flatten().sort().values
     total = max(1, len(ratios))
     finite = ratios[ratios.isfinite()]
     hopeless = int((ratios == -torch.inf).sum())
@@ -118,16 +142,15 @@ def distribution(item_loss: Tensor) -> Distribution:
     )
 
 
-def distributions(audits: Sequence[tuple[ModelLabel, Audit]], depth: int) -> tuple[LayerDistribution, ...]:
-    """The distributions of every model that was audited at a depth."""
-    return tuple(
-        LayerDistribution(
-            model,
-            layer.name,
-            distribution(layer.evidence.item_loss),
-            distribution(layer.evidence.chance_item_loss),
-        )
-        for model, layer in layers_at(audits, depth)
+def layer_distribution(model: ModelLabel, layer: LayerAudit) -> LayerDistribution:
+    """The distributions of one layer."""
+    return LayerDistribution(
+        model,
+        layer.name,
+        found=distribution(torch.cat([start.gates.snr for start in layer.starts])),
+        chance=distribution(torch.cat([start.chance_snr for start in layer.starts])),
+        pairs=distribution(layer.null.snr),
+        nearest=distribution(layer.null.nearest_snr),
     )
 
 
@@ -141,7 +164,7 @@ def trace(model: ModelLabel, layer: LayerAudit) -> Trace:
         losses=tuple(max(loss, SMALLEST_LOSS) for _, loss in kept),
         last_step=max(1, layer.metamer.steps),
         real_loss=max(layer.metamer.activation_loss, SMALLEST_LOSS),
-        chance_loss=layer.evidence["activation_loss"].chance,
+        chance_loss=layer.measures["activation_loss"].chance,
         tolerance=layer.metamer.tolerance,
     )
 
@@ -152,15 +175,15 @@ def traces(audits: Sequence[tuple[ModelLabel, Audit]], depth: int) -> tuple[Trac
 
 
 def depth_points(audit: Audit) -> tuple[DepthPoint, ...]:
-    """How far the metamer of each layer is from the reference."""
+    """How far the metamers of each layer are from the reference."""
     return tuple(
         DepthPoint(
             depth=layer.depth,
             layer=layer.name,
-            distance=layer.metamer.input_distance.scaled,
-            chance=layer.evidence["input_distance"].chance,
-            matched_share=float(layer.metamer.matched_items.double().mean()),
-            is_metamer=layer.metamer.is_metamer,
+            distance=layer.measures["visible_distance"].interval,
+            chance=layer.measures["visible_distance"].chance_interval,
+            passing_share=layer.measures["passing_share"].value,
+            is_matched=layer.is_matched,
         )
         for layer in audit.layers
     )

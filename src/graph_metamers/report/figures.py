@@ -6,14 +6,15 @@ Legends are not plotly's: the page has its own, which wrap on a telephone and wh
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from graph_metamers.report.axes import base_layout, draw_horizontal, draw_vertical, power_ticks, step_ticks
+from graph_metamers.report.axes import base_layout, draw_horizontal, power_ticks, step_ticks
 from graph_metamers.report.labels import for_figure
-from graph_metamers.report.numbers import decibel, number, percent
-from graph_metamers.report.theme import series_colour, symbol
+from graph_metamers.report.numbers import decibel, ends, number, percent
+from graph_metamers.report.theme import CHANCE, TEXT, series_colour, symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ SNR_LOW, SNR_HIGH = -12.0, 62.0
 def depth_figure(
     lines: Sequence[tuple[ModelLabel, Sequence[DepthPoint]]], names: dict[int, str], min_distance: float
 ) -> go.Figure:
-    """Scaled input distance against depth: a line a model, the share of matched nodes as marker size.
+    """Visible distance against depth: a line a model, the share of nodes that pass the gates as marker size.
 
     Parameters
     ----------
@@ -41,20 +42,21 @@ def depth_figure(
         Distance below which a result counts as the reference again.
     """
     figure = go.Figure()
-    highest = max((point.distance for _, points in lines for point in points), default=1.0)
+    highest = max((_top(point) for _, points in lines for point in points), default=1.0)
     for place, (model, points) in enumerate(lines):
         colour = series_colour(model.index).light
         # Models whose values agree would hide each other.
         shift = 0.09 * (place - (len(lines) - 1) / 2)
         figure.add_scatter(
             x=[point.depth + shift for point in points],
-            y=[point.distance for point in points],
+            y=[point.distance.estimate for point in points],
+            error_y=_error_bars(points, colour),
             mode="lines+markers",
             name=for_figure(model.flagged),
             line={"color": colour, "width": 2},
             marker={
-                "symbol": [symbol(model.index) + ("" if p.is_metamer else "-open") for p in points],
-                "size": [_marker_size(point.matched_share) for point in points],
+                "symbol": [symbol(model.index) + ("" if p.is_matched else "-open") for p in points],
+                "size": [_marker_size(point.passing_share) for point in points],
                 "color": colour,
                 "line": {"width": 2, "color": colour},
                 "opacity": 1,
@@ -63,7 +65,7 @@ def depth_figure(
             hoverinfo="text",
         )
     first, last = min(names, default=1), max(names, default=1)
-    figure.update_layout(base_layout("Layer", "Scaled distance (no unit)"))
+    figure.update_layout(base_layout("Layer", "Visible distance (no unit)"))
     figure.update_xaxes(
         range=[first - 0.5, last + 0.5],
         tickvals=list(names),
@@ -75,49 +77,40 @@ def depth_figure(
     return figure
 
 
-def distribution_figure(models: Sequence[LayerDistribution], item_tolerance: float) -> go.Figure:
-    """Share of nodes with at most a signal-to-noise ratio: metamers as full lines, chance as dashed ones.
+def distribution_figure(entry: LayerDistribution) -> go.Figure:
+    """Share of nodes with at most a signal-to-noise ratio: what was found, and three things to beat.
 
     Parameters
     ----------
-    models
-        The distributions at one depth.
-    item_tolerance
-        Item loss up to which a node counts as matched.
+    entry
+        One model at one layer.
     """
     figure = go.Figure()
-    for entry in models:
-        colour = series_colour(entry.model.index).light
-        for kind, what, values in (("chance", "unrelated", entry.chance), ("found", "found", entry.found)):
-            x, y = _drawn(values)
-            figure.add_scatter(
-                x=x,
-                y=y,
-                mode="lines+markers",
-                name=for_figure(f"{entry.model.flagged}, {what}"),
-                line={
-                    "color": colour,
-                    "width": 2.5 if kind == "found" else 1.5,
-                    "dash": "solid" if kind == "found" else "dash",
-                },
-                marker={
-                    "symbol": symbol(entry.model.index) + ("" if kind == "found" else "-open"),
-                    "size": 8,
-                    "color": colour,
-                    "maxdisplayed": 5,
-                },
-                hovertext=[
-                    f"{for_figure(entry.model.text)}, {what}<br>{percent(b)} of nodes: {decibel(a)} or less"
-                    for a, b in zip(x, y, strict=True)
-                ],
-                hoverinfo="text",
-            )
+    curves = (
+        ("unrelated features", entry.chance, CHANCE, "dash", 1.8),
+        ("random pairs of real nodes", entry.pairs, CHANCE, "dot", 2.2),
+        ("nearest real node", entry.nearest, TEXT, "dashdot", 1.8),
+        ("found", entry.found, series_colour(entry.model.index), "solid", 2.8),
+    )
+    for what, values, colour, dash, width in curves:
+        x, y = _drawn(values)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines+markers" if what == "found" else "lines",
+            name=what,
+            line={"color": colour.light, "width": width, "dash": dash},
+            marker={"symbol": symbol(entry.model.index), "size": 8, "color": colour.light, "maxdisplayed": 5},
+            hovertext=[
+                f"{what}<br>{escape(percent(b))} of nodes: {decibel(a)} or less"
+                for a, b in zip(x, y, strict=True)
+            ],
+            hoverinfo="text",
+        )
     figure.update_layout(base_layout("Signal to noise of a node (dB)", "Share of nodes"))
-    low, high = _snr_range(models)
+    low, high = _snr_range(entry)
     figure.update_xaxes(range=[low, high], ticksuffix="", dtick=10)
     figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%", dtick=0.25)
-    if item_tolerance > 0:
-        draw_vertical(figure, -10 * math.log10(item_tolerance), "matched →", dash="dot")
     return figure
 
 
@@ -173,12 +166,33 @@ def _marker_size(share: float) -> float:
     return SMALLEST_MARKER + (LARGEST_MARKER - SMALLEST_MARKER) * share
 
 
+def _top(point: DepthPoint) -> float:
+    return max(point.distance.estimate, *(e for e in (point.distance.high,) if not math.isnan(e)), 0.0)
+
+
+def _error_bars(points: Sequence[DepthPoint], colour: str) -> dict[str, Any]:
+    """The intervals; where there is none, no bar."""
+    above = [point.distance.high - point.distance.estimate for point in points]
+    below = [point.distance.estimate - point.distance.low for point in points]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0.0 if math.isnan(length) else length for length in above],
+        "arrayminus": [0.0 if math.isnan(length) else length for length in below],
+        "color": colour,
+        "thickness": 2,
+        "width": 8,
+    }
+
+
 def _depth_hover(model: ModelLabel, point: DepthPoint) -> str:
-    ended = "metamer" if point.is_metamer else "no metamer found"
+    ended = "metamers from every start" if point.is_matched else "not from every start a metamer"
+    interval = ends(point.distance, number)
     return (
-        f"{for_figure(model.flagged)} at {for_figure(point.layer)}: {ended}<br>distance "
-        f"{number(point.distance)} (chance {number(point.chance)})<br>"
-        f"{percent(point.matched_share)} of nodes matched"
+        f"{for_figure(model.flagged)} at {for_figure(point.layer)}: {ended}<br>visible distance "
+        f"{number(point.distance.estimate)}{f', 95% interval {interval}' if interval else ''} "
+        f"(chance {number(point.chance.estimate)})<br>"
+        f"{escape(percent(point.passing_share))} of nodes pass all gates"
     )
 
 
@@ -193,8 +207,9 @@ def _drawn(values: Distribution) -> tuple[list[float], list[float]]:
     return x, y
 
 
-def _snr_range(models: Sequence[LayerDistribution]) -> tuple[float, float]:
-    values = [value for entry in models for part in (entry.found, entry.chance) for value in _drawn(part)[0]]
+def _snr_range(entry: LayerDistribution) -> tuple[float, float]:
+    parts = (entry.found, entry.chance, entry.pairs, entry.nearest)
+    values = [value for part in parts for value in _drawn(part)[0]]
     low, high = min(values, default=0.0), max(values, default=30.0)
     return max(SNR_LOW - 1, min(low - 2, -4.0)), min(SNR_HIGH + 1, max(high + 2, 34.0))
 

@@ -48,6 +48,34 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "features: 0 = the reference, 1 = unrelated. It can exceed 1.",
     ),
     (
+        "visible distance",
+        "The scaled distance inside the directions of the features that the layer reads at all. Where raw "
+        "features enter through linear maps, these are the directions that the maps do not send to zero.",
+    ),
+    (
+        "null-space distance",
+        "The same in the directions that the layer does not read. Changes there are free: how many there are "
+        "is known by counting dimensions, without any search.",
+    ),
+    (
+        "gates",
+        "Three questions to every node. Does the model predict the same class? Is its activation closer to "
+        "the reference's than any real node with another activation is, or equal? Are its features not the "
+        "reference's again? A node that passes all three is a metamer on its own.",
+    ),
+    (
+        "kind",
+        "Of a node that passes the gates: “visible” if it differs in the directions that the layer reads by "
+        "at least the minimal distance, else “null space”.",
+    ),
+    ("start", "One of several random features from which a layer is searched."),
+    (
+        "95% interval",
+        "The range in which the mean over other starts of the search is expected, by the bootstrap over "
+        "starts (never over nodes). With five starts such intervals hold the truth in about 84% of cases, "
+        "not 95%. They say nothing about other trainings of the model.",
+    ),
+    (
         "at chance",
         "Said of a model that is not shown to be better than always answering the most frequent class (exact "
         "binomial test on the test nodes, p ≥ 0.01). What it matches says nothing about a trained model.",

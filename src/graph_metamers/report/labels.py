@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.rules import kind_of
 from graph_metamers.report.numbers import listed
 from graph_metamers.report.theme import SYMBOL_PATHS, series_colour, symbol_index
 
@@ -73,10 +74,10 @@ def title(audits: Sequence[Audit]) -> str:
     """
     names = _once([f"{a.model_name} (at chance)" if a.at_chance else a.model_name for a in audits])
     data = listed(_once([audit.dataset.name for audit in audits]))
-    matched = any(layer.metamer.is_metamer for audit in audits for layer in audit.layers)
+    matched = any(layer.num_metamers for audit in audits for layer in audit.layers)
     if matched:
         return f"What {listed(names)} {'matches' if len(names) == 1 else 'match'} on {data}"
-    steps = max((layer.metamer.steps for audit in audits for layer in audit.layers), default=0)
+    steps = max((s.steps for audit in audits for layer in audit.layers for s in layer.starts), default=0)
     return f"No metamer of {listed(names)} was found on {data} within {steps} steps"
 
 
@@ -91,9 +92,15 @@ def by_dataset(
 
 
 def headline_layer(audit: Audit) -> LayerAudit | None:
-    """The layer that stands for an audit: the deepest that was matched, or else the deepest."""
-    matched = [layer for layer in audit.layers if layer.metamer.is_metamer]
-    return next(reversed(matched or list(audit.layers)), None)
+    """The layer that stands for an audit: the deepest whose visible metamers were found, else the deepest.
+
+    Layers that were matched from every start come first, then those from some; layers whose metamers are of
+    kind "null space" only stand for an audit that has nothing else.
+    """
+    from_all = [layer for layer in audit.layers if layer.is_matched]
+    from_some = [layer for layer in audit.layers if layer.num_metamers]
+    visible = [layer for layer in from_all or from_some if kind_of(layer) == "visible"]
+    return next(reversed(visible or from_all or from_some or list(audit.layers)), None)
 
 
 def depths(audits: Sequence[Audit]) -> tuple[int, ...]:

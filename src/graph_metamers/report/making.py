@@ -32,12 +32,14 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class SearchRow:
-    """How one search ended."""
+    """How the searches of a layer ended: from how many starts with a metamer, and the first one in detail."""
 
     model: ModelLabel
     layer: str
+    found: str
     status: str
     steps: str
+    all_steps: str
     seconds: str
     start_loss: str
     relaxed_loss: str
@@ -148,9 +150,11 @@ def _search_rows(model: ModelLabel, audit: Audit) -> list[SearchRow]:
         SearchRow(
             model=model,
             layer=layer.name,
+            found=layer.found,
             status=layer.metamer.status.message,
             steps=_of_budget(layer.metamer.steps, layer.metamer.config.get("steps")),
-            seconds=_seconds(layer.metamer.provenance.get("seconds")),
+            all_steps=", ".join(count(start.steps) for start in layer.starts),
+            seconds=_seconds(sum(start.seconds for start in layer.starts)),
             start_loss=number(layer.metamer.start_loss),
             relaxed_loss=number(layer.metamer.relaxed_loss),
             real_loss=number(layer.metamer.activation_loss),

@@ -6,7 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from graph_metamers.metrics import Interval
 
 MINUS = "\N{MINUS SIGN}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -97,6 +99,21 @@ def decibel(value: float) -> str:
     """A signal-to-noise ratio with its unit."""
     odd = _not_finite(value)
     return odd if odd is not None else _minus(f"{value:.1f} dB")
+
+
+def ends(interval: Interval, show: Callable[[float], str]) -> str:
+    """The ends of an interval as shown in a table; one number where both look the same; empty without any.
+
+    Examples
+    --------
+    >>> from graph_metamers.metrics import bootstrap_interval
+    >>> ends(bootstrap_interval([0.5, 0.25, 0.75]), percent), ends(bootstrap_interval([0.5]), percent)
+    ('25.0% to 75.0%', '')
+    """
+    if math.isnan(interval.low):
+        return ""
+    low, high = show(interval.low), show(interval.high)
+    return low if low == high else f"{low} to {high}"
 
 
 def seconds(value: float) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.report.labels import ModelLabel
 
-Line = Literal["solid", "dash", "dot", "none"]
+Line = Literal["solid", "dash", "dot", "dashdot", "none"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,17 @@ class LegendEntry:
     text
         What it means.
     model
-        Whose colour and marker it has; `None` for the grey of chance and of thresholds.
+        Whose colour and marker it has; `None` for a line of no model.
     line
         How its line is drawn.
+    colour
+        CSS variable of the line of no model; default: the grey of chance and of thresholds.
     """
 
     text: str
     model: ModelLabel | None
     line: Line
+    colour: str = "chance"
 
 
 @dataclass(frozen=True)

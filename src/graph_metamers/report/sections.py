@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import advice
+from graph_metamers.report.gates import evidence_section
 from graph_metamers.report.labels import by_dataset, model_labels
-from graph_metamers.report.layers import evidence_section, layers_section
+from graph_metamers.report.layers import layers_section
 from graph_metamers.report.making import making_section
 from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
 from graph_metamers.report.summary import summary

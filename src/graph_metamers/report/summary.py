@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import verdict
+from graph_metamers.auditing.rules import kind_of
 from graph_metamers.report.labels import by_dataset, headline_layer, model_labels, title
-from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, number, percent
+from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, ends, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graph_metamers.auditing import Audit, LayerAudit
-    from graph_metamers.metrics import Accuracy
+    from graph_metamers.metrics import Accuracy, Interval
     from graph_metamers.report.labels import ModelLabel
 
 
@@ -28,6 +29,8 @@ class Headline:
         What it answers.
     value, chance
         As shown.
+    interval, chance_interval
+        As shown; empty where there is none.
     fill, tick
         The same as shares of the gauge below it, 0 to 1; `None` where there is no number.
     low, high
@@ -39,6 +42,8 @@ class Headline:
     question: str
     value: str
     chance: str
+    interval: str
+    chance_interval: str
     fill: float | None
     tick: float | None
     low: str
@@ -63,8 +68,9 @@ class ModelSummary:
     ----------
     model
         Its label.
-    layer, is_metamer
-        Which layer the numbers are of, and whether a metamer of it was found.
+    layer, found, is_found, kind
+        Which layer the numbers are of, from how many starts a metamer of it was found, whether from any, and
+        of which kind.
     scores
         Its test accuracy, chance, and the controls.
     num_test
@@ -77,7 +83,9 @@ class ModelSummary:
 
     model: ModelLabel
     layer: str
-    is_metamer: bool
+    found: str
+    is_found: bool
+    kind: str
     scores: tuple[Score, ...]
     num_test: str
     sentences: tuple[str, ...]
@@ -123,15 +131,17 @@ def summary(audits: Sequence[Audit]) -> Summary:
 
 def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
     """The three numbers of a layer: how alike inside, how different outside, what the model says."""
-    loss = layer.evidence["activation_loss"]
-    distance = layer.evidence["input_distance"]
-    same = layer.evidence["prediction_agreement"]
+    loss = layer.measures["activation_loss"]
+    distance = layer.measures["visible_distance"]
+    same = layer.measures["prediction_agreement"]
     scale = max(1.0, distance.value, distance.chance)
     found = [
         Headline(
             "How alike are the activations?",
             alike_percent(loss.value),
             alike_percent(loss.chance),
+            _alike_ends(loss.interval),
+            _alike_ends(loss.chance_interval),
             _share(alike(loss.value)),
             _share(alike(loss.chance)),
             "nothing alike",
@@ -142,11 +152,13 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             "How different is the input?",
             number(distance.value),
             number(distance.chance),
+            ends(distance.interval, number),
+            ends(distance.chance_interval, number),
             _share(distance.value / scale),
             _share(distance.chance / scale),
             "0: the reference",
             "1: unrelated" if scale < 1.05 else f"{number(scale)} (1: unrelated)",
-            "scaled distance of the features",
+            "distance of the features in the directions that the layer reads",
         ),
     ]
     # nan where the model has no output to compare.
@@ -156,6 +168,8 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
                 "How many predictions stay?",
                 percent(same.value),
                 percent(same.chance),
+                ends(same.interval, percent),
+                ends(same.chance_interval, percent),
                 _share(same.value),
                 _share(same.chance),
                 "none",
@@ -172,7 +186,9 @@ def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> Mo
     return ModelSummary(
         model=model,
         layer=layer.name if layer else "",
-        is_metamer=layer is not None and layer.metamer.is_metamer,
+        found=layer.found if layer else "",
+        is_found=layer is not None and layer.num_metamers > 0,
+        kind=kind_of(layer) if layer else "",
         scores=(
             _score("this model", test),
             *(_score(f"{name}, no features", accuracy) for name, accuracy in audit.controls.items()),
@@ -186,6 +202,14 @@ def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> Mo
 
 def _score(name: str, accuracy: Accuracy) -> Score:
     return Score(name, percent(accuracy.accuracy), accuracy.accuracy)
+
+
+def _alike_ends(loss: Interval) -> str:
+    """The ends of 1 - loss: the highest loss is the lowest likeness."""
+    if math.isnan(loss.low):
+        return ""
+    low, high = alike_percent(loss.high), alike_percent(loss.low)
+    return low if low == high else f"{low} to {high}"
 
 
 def _share(value: float) -> float | None:

@@ -13,7 +13,7 @@ from graph_metamers.metrics import Accuracy
 
 @pytest.fixture(scope="module")
 def audit(digits_fit, digits) -> gm.Audit:
-    return gm.audit(digits_fit, digits)
+    return gm.audit(digits_fit, digits, num_starts=3)
 
 
 def same_row(ours, theirs) -> bool:
@@ -32,9 +32,9 @@ def test_every_default_layer_is_audited(audit):
 
 def test_measures_agree_with_the_metamer_and_stand_beside_their_chance(audit):
     for layer in audit.layers:
-        measures = layer.evidence
-        assert measures["activation_loss"].value == pytest.approx(layer.metamer.activation_loss, rel=1e-9)
-        assert measures["input_distance"].value == pytest.approx(layer.metamer.input_distance.scaled)
+        measures = layer.measures
+        assert measures["activation_loss"].values[0] == pytest.approx(layer.metamer.activation_loss, rel=1e-9)
+        assert measures["input_distance"].values[0] == pytest.approx(layer.metamer.input_distance.scaled)
         assert measures["input_distance"].chance == pytest.approx(1, abs=0.05)
         assert measures["activation_loss"].chance > 100 * measures["activation_loss"].value
         assert measures["prediction_agreement"].value > measures["prediction_agreement"].chance + 0.5
@@ -46,7 +46,7 @@ def test_predictions_are_the_models(audit, digits_fit, digits):
     output = gm.activations(digits_fit.model, digits.graph, "output")["output"]
     assert torch.equal(audit.predictions, output.argmax(dim=1))
     share = (audit.layers[1].predictions == audit.predictions).double().mean()
-    assert float(share) == pytest.approx(audit.layers[1].evidence["prediction_agreement"].value)
+    assert float(share) == pytest.approx(audit.layers[1].measures["prediction_agreement"].values[0])
 
 
 def test_rows_are_one_per_layer_with_chance_beside_every_measure(audit):
@@ -54,6 +54,78 @@ def test_rows_are_one_per_layer_with_chance_beside_every_measure(audit):
     assert len(rows) == 2
     measures = [name for name in rows[0] if f"{name}_chance" in rows[0]]
     assert {"activation_loss", "spearman", "pearson", "snr_db", "cosine", "input_distance"} <= set(measures)
+
+
+def test_rows_have_an_interval_for_every_measure_and_its_chance_level(audit):
+    for row in audit.rows():
+        measures = [name for name in row if f"{name}_chance_low" in row]
+        assert len(measures) >= 18
+        for name in measures:
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"], name
+            assert row[f"{name}_chance_low"] <= row[f"{name}_chance"] <= row[f"{name}_chance_high"], name
+
+
+def test_each_start_is_the_search_with_its_seed(audit, digits_fit, digits):
+    layer = audit.layers[1]
+    assert [start.seed for start in layer.starts] == [0, 1, 2]
+    alone = gm.generate(digits_fit.model, digits.graph, "output", seed=2)
+    assert layer.starts[2].activation_loss == alone.activation_loss
+    null = gm.null_distribution(digits_fit.model, digits.graph, "output")
+    report = gm.gates(alone, null)
+    assert torch.equal(layer.starts[2].gates.passes, report.passes)
+    assert layer.measures["visible_distance"].values[2] == report.distance.visible
+    assert layer.measures["passing_share"].values[2] == report.shares()["passes"]
+
+
+def test_the_cross_layer_matrix_is_the_loss_at_every_layer(audit, digits_fit, digits):
+    layers = ["act.0", "output"]
+    theirs = gm.activations(digits_fit.model, digits.graph, layers)
+    for layer in audit.layers:
+        ours = gm.activations(digits_fit.model, layer.metamer.graph, layers)
+        for other in layers:
+            error = (ours[other] - theirs[other]).double().square().sum()
+            loss = float(error / theirs[other].double().square().sum())
+            assert layer.elsewhere[other]["activation_loss"].values[0] == pytest.approx(loss, rel=1e-5)
+        own = layer.elsewhere[layer.name]
+        assert own["activation_loss"] == layer.measures["activation_loss"]
+        assert own["closer_share"] == layer.measures["closer_share"]
+    pairs = [(row["layer"], row["at_layer"]) for row in audit.cross_layer_rows()]
+    assert pairs == [(layer, other) for layer in layers for other in layers]
+
+
+def test_one_start_has_no_interval_and_decides_nothing(digits_fit, digits):
+    audit = gm.audit(digits_fit, digits, num_starts=1, layers=["output"])
+    row = audit.rows()[0]
+    assert math.isnan(row["visible_distance_low"])
+    text = " ".join(gm.verdict(audit))
+    assert "from one start" in text
+    assert "one start has no interval" in text
+    assert "95%" not in text
+
+
+@pytest.mark.parametrize("num_starts", [0, -1, 1.5, True])
+def test_starts_have_to_be_counted(digits_fit, digits, num_starts):
+    with pytest.raises(gm.ParameterError, match="'num_starts' parameter must be"):
+        gm.audit(digits_fit, digits, num_starts=num_starts)
+
+
+class Pooled(torch.nn.Module):
+    """Nodes are classified with a summary of the graph; the summary's rows are no nodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.summary, self.classify = torch.nn.Linear(64, 8), torch.nn.Linear(72, 10)
+
+    def forward(self, x):
+        summary = self.summary(x.mean(dim=0, keepdim=True))
+        return self.classify(torch.cat([x, summary.expand(len(x), -1)], dim=1))
+
+
+def test_a_layer_whose_items_have_no_class_is_refused_before_the_search(digits):
+    searched = []
+    with pytest.raises(gm.ParameterError, match="'layer' parameter must be one whose items"):
+        gm.audit(Pooled(), digits, layers=["summary"], on_search=lambda *place: searched.append(place))
+    assert not searched
 
 
 def test_the_control_without_features_is_there(audit):
@@ -69,11 +141,18 @@ def test_save_and_load_is_the_identity(audit, tmp_path):
         assert getattr(loaded, name) == getattr(audit, name), name
     for ours, theirs in zip(loaded.layers, audit.layers, strict=True):
         assert torch.equal(ours.predictions, theirs.predictions)
-        assert torch.equal(ours.evidence.item_loss, theirs.evidence.item_loss)
+        assert ours.measures == theirs.measures
+        assert ours.elsewhere == theirs.elsewhere
+        for first, second in zip(ours.starts, theirs.starts, strict=True):
+            assert (first.seed, first.status, first.steps) == (second.seed, second.status, second.steps)
+            assert torch.equal(first.gates.passes, second.gates.passes)
+            assert torch.equal(first.gates.item_loss, second.gates.item_loss)
+            assert torch.equal(first.chance_snr, second.chance_snr)
         assert torch.equal(ours.metamer.graph.x, theirs.metamer.graph.x)
     weights = audit.model.state_dict()
     assert all(torch.equal(w, weights[name]) for name, w in loaded.model.state_dict().items())
     assert gm.verdict(loaded) == gm.verdict(audit)
+    assert list(loaded.node_rows()) == list(audit.node_rows())
 
 
 def test_a_folder_that_is_no_audit_is_refused(tmp_path):
@@ -83,7 +162,7 @@ def test_a_folder_that_is_no_audit_is_refused(tmp_path):
 
 def test_words_are_measured_for_binary_features(karate_model, karate):
     audit = gm.audit(karate_model, karate, layers=["act.0"], budget=gm.Budget(steps=20))
-    assert 0 <= audit.layers[0].evidence["word_overlap"].value <= 1
+    assert 0 <= audit.layers[0].measures["word_overlap"].value <= 1
 
 
 def test_an_untrained_model_is_flagged_everywhere(digits):
@@ -99,15 +178,16 @@ def test_an_untrained_model_is_flagged_everywhere(digits):
 
 def test_verdict_speaks_of_matching_and_never_of_seeing(audit):
     text = " ".join(gm.verdict(audit)) + " ".join(gm.advice([audit]))
-    assert "matched at every audited layer" in text
+    assert "matched at every audited layer, from 3 of 3 starts" in text
+    assert "95% intervals over 3 starts of the search in this one trained model" in text
     assert "cannot see" not in text
     assert "does not exist" not in text
     assert len(gm.advice([audit, audit])) == len(set(gm.advice([audit, audit]))) <= 5
 
 
 def test_a_failed_search_says_within_which_budget(digits_fit, digits):
-    audit = gm.audit(digits_fit, digits, budget=gm.Budget(steps=3), layers=["output"])
-    assert "no metamer was found within 3 steps" in gm.verdict(audit)[0]
+    audit = gm.audit(digits_fit, digits, budget=gm.Budget(steps=3), layers=["output"], num_starts=2)
+    assert "At output, from 2 starts, no metamer was found within 3 steps" in gm.verdict(audit)[0]
     assert any("search longer" in sentence for sentence in gm.advice([audit]))
 
 
@@ -117,12 +197,16 @@ def test_edges_that_give_the_classes_away_are_said(audit):
     assert not any("which sees no features" in sentence for sentence in gm.advice([honest]))
 
 
-def test_layers_are_announced(karate_model, karate):
+def test_searches_are_announced(karate_model, karate):
     heard = []
     gm.audit(
-        karate_model, karate, budget=gm.Budget(steps=5), on_layer=lambda *announced: heard.append(announced)
+        karate_model,
+        karate,
+        num_starts=2,
+        budget=gm.Budget(steps=5),
+        on_search=lambda *announced: heard.append(announced),
     )
-    assert heard == [("act.0", 1, 2), ("output", 2, 2)]
+    assert heard == [("act.0", 1, 4), ("act.0", 2, 4), ("output", 3, 4), ("output", 4, 4)]
 
 
 @pytest.mark.slow
@@ -136,7 +220,7 @@ def test_cora_is_matched_with_continuous_features(cora):
 def test_shares_are_never_rounded_up_to_all():
 
     assert [_percent(share, 1) for share in (1.0, 0.9999, 0.9994, 0.5)] == [
-        "100.0%",
+        "100%",
         "over 99.9%",
         "99.9%",
         "50.0%",

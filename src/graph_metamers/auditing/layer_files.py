@@ -1,0 +1,135 @@
+"""The numbers of an audited layer on disk: JSON for what is one number, tensors for what each node has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from graph_metamers.auditing.layer_results import LayerAudit, Start
+from graph_metamers.evidence.gating import GateReport
+from graph_metamers.evidence.measures import Measure, described_measure
+from graph_metamers.evidence.null import NullSummary
+from graph_metamers.inputs.visible import SplitDistance
+from graph_metamers.storage import to_number
+from graph_metamers.synthesis import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from graph_metamers.synthesis import Metamer
+
+
+def describe_layer(layer: LayerAudit) -> dict[str, Any]:
+    """What of a layer is not a tensor."""
+    return {
+        "name": layer.name,
+        "depth": layer.depth,
+        "width": layer.width,
+        "starts": [
+            {
+                "seed": start.seed,
+                "status": start.status.value,
+                "activation_loss": start.activation_loss,
+                "steps": start.steps,
+                "seconds": start.seconds,
+                "min_distance": start.gates.min_distance,
+                "visible_distance": start.gates.distance.visible,
+                "null_space_distance": start.gates.distance.null_space,
+            }
+            for start in layer.starts
+        ],
+        "measures": _describe(layer.measures),
+        "elsewhere": {other: _describe(measures) for other, measures in layer.elsewhere.items()},
+        "null": {"num_pairs": layer.null.num_pairs, "num_equal": layer.null.num_equal},
+    }
+
+
+def layer_tensors(layer: LayerAudit) -> dict[str, Tensor]:
+    """What of a layer is one number per node: `[starts, n]`, or `[n]` for what no start changes."""
+    gates = [start.gates for start in layer.starts]
+    prefix = f"layer_{layer.depth}."
+    per_start = {
+        "predictions": [start.predictions for start in layer.starts],
+        "chance_snr": [start.chance_snr for start in layer.starts],
+        "item_loss": [report.item_loss for report in gates],
+        "same_prediction": [report.same_prediction for report in gates],
+        "closer": [report.closer for report in gates],
+        "different": [report.different for report in gates],
+        "visible": [report.visible for report in gates],
+        "item_distance": [report.item_distance for report in gates],
+        "visible_distance": [report.distance.visible_items for report in gates],
+    }
+    null = {
+        "null_snr": layer.null.snr,
+        "nearest_item": layer.null.nearest_item,
+        "nearest_snr": layer.null.nearest_snr,
+    }
+    stacked = {name: torch.stack(tensors) for name, tensors in per_start.items()}
+    return {f"{prefix}{name}": tensor for name, tensor in {**stacked, **null}.items()}
+
+
+def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], metamer: Metamer) -> LayerAudit:
+    """A layer from what `describe_layer` and `layer_tensors` gave, and from the metamer that is shown."""
+    prefix = f"layer_{stored['depth']}."
+    own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    return LayerAudit(
+        name=stored["name"],
+        depth=stored["depth"],
+        width=stored["width"],
+        metamer=metamer,
+        starts=tuple(_start(start, own, place) for place, start in enumerate(stored["starts"])),
+        measures=_measures(stored["measures"]),
+        elsewhere={other: _measures(measures) for other, measures in stored["elsewhere"].items()},
+        null=NullSummary(
+            own["null_snr"],
+            stored["null"]["num_pairs"],
+            stored["null"]["num_equal"],
+            own["nearest_item"],
+            own["nearest_snr"],
+        ),
+    )
+
+
+def _describe(measures: Mapping[str, Measure]) -> dict[str, Any]:
+    return {
+        name: {"values": measure.values, "chances": measure.chances} for name, measure in measures.items()
+    }
+
+
+def _measures(stored: Mapping[str, Any]) -> dict[str, Measure]:
+    return {
+        name: described_measure(
+            name,
+            [to_number(value) for value in numbers["values"]],
+            [to_number(value) for value in numbers["chances"]],
+        )
+        for name, numbers in stored.items()
+    }
+
+
+def _start(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], place: int) -> Start:
+    own = {name: tensor[place] for name, tensor in tensors.items()}
+    return Start(
+        seed=stored["seed"],
+        status=Status(stored["status"]),
+        activation_loss=to_number(stored["activation_loss"]),
+        steps=stored["steps"],
+        seconds=stored["seconds"],
+        predictions=own["predictions"],
+        gates=GateReport(
+            same_prediction=own["same_prediction"],
+            closer=own["closer"],
+            different=own["different"],
+            visible=own["visible"],
+            item_loss=own["item_loss"],
+            min_distance=stored["min_distance"],
+            item_distance=own["item_distance"],
+            distance=SplitDistance(
+                stored["visible_distance"], stored["null_space_distance"], own["visible_distance"]
+            ),
+        ),
+        chance_snr=own["chance_snr"],
+    )
