@@ -174,7 +174,7 @@ def null_of_view(view: ModelView, graph: Graph, layer: str, *, pairs: int, seed:
         activations = view.taps(graph, [layer])[layer].value
     activations = activations.double().reshape(activations.shape[0], -1)
     if len(activations) < 2:
-        raise ParameterError("graph", "one with at least two items to compare", len(activations))
+        raise ParameterError("layer", "one with at least two items to compare", len(activations))
     first, second = _random_pairs(len(activations), pairs, generator_for("pairs", seed))
     reference, other = activations[first], activations[second]
     different = (other - reference).norm(dim=1) > EQUAL * reference.norm(dim=1)

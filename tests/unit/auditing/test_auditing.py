@@ -123,7 +123,7 @@ class Pooled(torch.nn.Module):
 
 def test_a_layer_whose_items_have_no_class_is_refused_before_the_search(digits):
     searched = []
-    with pytest.raises(gm.ParameterError, match="'layer' parameter must be one whose items"):
+    with pytest.raises(gm.ParameterError, match="'layer' parameter must be one with at least two items"):
         gm.audit(Pooled(), digits, layers=["summary"], on_search=lambda *place: searched.append(place))
     assert not searched
 
