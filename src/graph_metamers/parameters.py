@@ -47,7 +47,9 @@ def check_seeds(name: str, value: object) -> list[int]:
     checked = [check_integer(name, seed, low=0, high=MAX_SEED) for seed in value]
     if not checked or len(set(checked)) != len(checked):
         must = "at least one integer, and all of them different"
-        raise ParameterError(name, must, checked, mend="A seed repeated gives the same result, and no new run")
+        raise ParameterError(
+            name, must, checked, mend="A seed repeated gives the same result, and no new run"
+        )
     return checked
 
 
