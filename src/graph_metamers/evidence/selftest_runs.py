@@ -29,7 +29,7 @@ from graph_metamers.evidence.planted_graphs import (
 )
 from graph_metamers.inputs import Features, Vary
 from graph_metamers.randomness import generator_for
-from graph_metamers.synthesis import Budget, Metamer, Status, generate
+from graph_metamers.synthesis import Metamer, Status, generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,6 @@ GONE = 0.5  # the same, above which nothing is left of them
 
 NARROW = 4  # hidden units where something has to be free
 WIDE = 16
-LOOKUP_STEPS = 500
 PAIRS = 100  # of the pooled null, which no gate asks
 
 
@@ -153,7 +152,6 @@ def lookup(seed: int) -> Outcome:
         "output",
         seed,
         vary=one_each,
-        budget=Budget(steps=LOOKUP_STEPS),
     )
     failed = metamer.status in (Status.RECOVERED_REFERENCE, Status.MAX_STEPS, Status.STALLED)
     return Outcome(
@@ -227,11 +225,10 @@ def _search(
     seed: int,
     *,
     vary: Vary = "features",
-    budget: Budget | None = None,
 ) -> tuple[Metamer, GateReport]:
     """Search with the settings that users have, and ask the gates."""
     model = planted(build, seed)
-    metamer = generate(model, graph, layer, vary=vary, budget=budget, seed=seed)
+    metamer = generate(model, graph, layer, vary=vary, seed=seed)
     return metamer, gates(metamer, null_distribution(model, graph, layer, pairs=PAIRS), vary=vary)
 
 
