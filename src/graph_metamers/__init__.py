@@ -40,7 +40,16 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "RunFailedError",
         "UserError",
     ),
-    "evidence": ("GateReport", "NullDistribution", "gates", "label_propagation", "null_distribution"),
+    "evidence": (
+        "GateReport",
+        "NullDistribution",
+        "SelftestReport",
+        "SelftestResult",
+        "gates",
+        "label_propagation",
+        "null_distribution",
+        "selftest",
+    ),
     "inputs": ("Features", "InputDistance"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
@@ -159,6 +168,12 @@ if TYPE_CHECKING:
         NullDistribution as NullDistribution,
     )
     from graph_metamers.evidence import (
+        SelftestReport as SelftestReport,
+    )
+    from graph_metamers.evidence import (
+        SelftestResult as SelftestResult,
+    )
+    from graph_metamers.evidence import (
         gates as gates,
     )
     from graph_metamers.evidence import (
@@ -166,6 +181,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.evidence import (
         null_distribution as null_distribution,
+    )
+    from graph_metamers.evidence import (
+        selftest as selftest,
     )
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance

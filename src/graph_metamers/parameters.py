@@ -6,12 +6,9 @@ import difflib
 import math
 import numbers
 import operator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from graph_metamers.errors import ParameterError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_SEED = 2**63 - 1
 """The largest seed: what fits in the signed 64 bits of an index tensor or a Parquet column."""
@@ -35,6 +32,25 @@ def check_integer(name: str, value: object, *, low: int, high: int | None = None
     if number < low or (high is not None and number > high):
         raise ParameterError(name, must, number)
     return number
+
+
+def check_seeds(name: str, value: object) -> list[int]:
+    """Return the integers of an iterable if they are seeds, and all of them different.
+
+    Raises
+    ------
+    ParameterError
+        If it is no iterable, empty, holds anything but integers from 0 on, or holds one of them twice.
+    """
+    if not isinstance(value, Iterable):
+        raise ParameterError(name, "several integers, such as range(8)", value)
+    checked = [check_integer(name, seed, low=0, high=MAX_SEED) for seed in value]
+    if not checked or len(set(checked)) != len(checked):
+        must = "at least one integer, and all of them different"
+        raise ParameterError(
+            name, must, checked, mend="A seed repeated gives the same result, and no new run"
+        )
+    return checked
 
 
 def check_real(

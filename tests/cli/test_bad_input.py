@@ -118,6 +118,8 @@ OPTIONS = [
     Case("layer twice", ("generate", *GCN, "--layer", "act.0", "--layer", "act.0"), ("different", "act.0")),
     Case("no layer", ("generate", *GCN), ("--layer", "generate --help")),
     Case("no data set", ("audit", "--model", "gcn"), ("--dataset", "audit --help")),
+    Case("no seeds", ("selftest", "--seeds", "0"), ("'seeds'", "at least 1")),
+    Case("negative seed", ("selftest", "--seed", "-1"), ("'seed'", "-1")),
     Case("unknown verb", ("adit",), ("adit",)),
     Case("unknown data set", ("audit", "--dataset", "digitz", "--model", "gcn"), ("Did you mean 'digits'?",)),
     Case("unknown model", ("audit", *KARATE, "--model", "gcnn"), ("Did you mean 'gcn'?",)),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import graph_metamers as gm
-from graph_metamers.cli.progress import show_search, show_training
+from graph_metamers.cli.progress import show_search, show_selftest, show_training
 
 # A shell that starts the tests in the background makes its children deaf to Ctrl-C.
 PROGRAM = (
@@ -117,6 +117,8 @@ def test_progress_is_for_terminals_only(capsys):
     with show_search("gcn", quiet=False) as (callbacks, on_search):
         assert callbacks == []
         on_search("act.0", 1, 2)
+    with show_selftest(quiet=False) as on_case:
+        assert on_case is None
 
 
 def test_progress_at_a_terminal(monkeypatch, karate, capsys):
@@ -134,11 +136,19 @@ def test_progress_at_a_terminal(monkeypatch, karate, capsys):
             callbacks=callbacks,
             on_search=on_search,
         )
+    with show_selftest(quiet=False) as on_case:
+        on_case("identity", 7, 10, 10)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "training my gcn" in captured.err
     assert "act.0 (search 1 of 5)" in captured.err
-    for show in (show_training("my gcn", 3, quiet=True), show_search("my gcn", quiet=True)):
+    assert "identity, seed 7" in captured.err
+    assert "9/10" in captured.err
+    for show in (
+        show_training("my gcn", 3, quiet=True),
+        show_search("my gcn", quiet=True),
+        show_selftest(quiet=True),
+    ):
         with show:
             pass
     assert capsys.readouterr().err == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from graph_metamers.auditing import audit_files
 from graph_metamers.cli import destinations, options
 from graph_metamers.cli.main import run
 from graph_metamers.errors import RunFailedError
+from graph_metamers.evidence import selftest_runs
 from graph_metamers.synthesis import metamer_files
 
 from . import own_files as own
@@ -308,3 +309,40 @@ def test_demo(call):
         assert audit.scores.test.accuracy > 0.9
         assert audit.layers[0].metamer.is_metamer
     assert Path("graph-metamers-demo", "report.html").stat().st_size < 8e6
+
+
+def test_selftest(call):
+    outcome = call("selftest", "--seeds", "1", "--seed", "4", "--json")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    said = outcome.json
+    expected = gm.selftest(seeds=[4])
+    assert said["ok"] is True
+    assert said["results"] == expected.rows()
+    assert said["cases"] == expected.summary()
+    assert set(said) == {"ok", "message", "cases", "results", "provenance"}
+
+    text = call("selftest", "--seeds", "2")
+    assert text.code == 0
+    assert text.err == ""
+    assert text.out.splitlines()[-1] == gm.selftest(seeds=[0, 1]).message
+    assert text.out.count("2 of 2") == len(expected.results)
+    assert "MISSED" not in text.out
+
+
+def test_selftest_is_a_gate(call, monkeypatch):
+    def accept_nothing(candidate, null, **options):
+        report = gm.gates(candidate, null, **options)
+        return replace(report, closer=torch.zeros_like(report.closer))
+
+    monkeypatch.setattr(selftest_runs, "gates", accept_nothing)
+    text = call("selftest", "--seeds", "1")
+    assert text.code == 1
+    assert text.out.count("0 of 1") == 4
+    assert "MISSED" in text.out.splitlines()[-1]
+    outcome = call("selftest", "--seeds", "1", "--json", "--quiet")
+    assert outcome.code == 1
+    assert outcome.json["ok"] is False
+    assert [row["case"] for row in outcome.json["cases"] if not row["right"]] == [
+        "ignored columns", "duplicated columns", "ignored edges", "null space",
+    ]  # fmt: skip

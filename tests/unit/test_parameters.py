@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real
+from graph_metamers.parameters import check_choice, check_flag, check_integer, check_real, check_seeds
 
 
 @pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2)])
@@ -57,3 +57,12 @@ def test_without_a_close_choice_nothing_is_guessed(value):
     with pytest.raises(ParameterError) as caught:
         check_choice("activation", value, ["relu", "elu"])
     assert "Did you mean" not in str(caught.value)
+
+
+def test_seeds():
+    assert check_seeds("seeds", np.arange(3)) == [0, 1, 2]
+    with pytest.raises(ParameterError, match="'seeds' parameter must be several integers"):
+        check_seeds("seeds", 3)
+    for value in ([], [1, 1], [-1], [0.5]):
+        with pytest.raises(ParameterError, match="'seeds'"):
+            check_seeds("seeds", value)

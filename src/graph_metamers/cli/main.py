@@ -16,6 +16,7 @@ from graph_metamers.cli.grouping import verb
 from graph_metamers.cli.inspecting import check, layers
 from graph_metamers.cli.listing import datasets, models
 from graph_metamers.cli.reporting import report
+from graph_metamers.cli.selftesting import selftest
 from graph_metamers.cli.training import train
 from graph_metamers.errors import GraphMetamersError, UserError
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for function in (demo, datasets, models, train, layers, check, generate, audit, report):
+for function in (demo, datasets, models, train, layers, check, generate, audit, report, selftest):
     app.command()(verb(function))
 
 
@@ -48,7 +49,8 @@ def main(
 
     Begin with `graph-metamers demo`.
 
-    Exit codes: 0 done; 1 the run failed or found no metamer; 2 something you can mend; 130 interrupted.
+    Exit codes: 0 done; 1 the run failed, found no metamer, or missed a self-test; 2 something you can mend;
+    130 interrupted.
     """
     if version:
         typer.echo(gm.__version__)

@@ -52,3 +52,22 @@ def show_search(
             bar.label = f"{label}, {layer} (search {number} of {total})"
 
         yield [bar], on_search
+
+
+@contextmanager
+def show_selftest(*, quiet: bool) -> Iterator[Callable[[str, int, int, int], None] | None]:
+    """Yield an `on_case` for `selftest`: a bar, or none where nobody would see it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 (not needed without a terminal)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("self-test", total=None)
+
+        def on_case(case: str, seed: int, number: int, total: int) -> None:
+            bar.update(task, description=f"{case}, seed {seed}", completed=number - 1, total=total)
+
+        yield on_case

@@ -5,12 +5,16 @@ from __future__ import annotations
 from graph_metamers.evidence.baselines import ControlScores, label_propagation
 from graph_metamers.evidence.gating import GateReport, gates
 from graph_metamers.evidence.null import NullDistribution, null_distribution
+from graph_metamers.evidence.selftesting import SelftestReport, SelftestResult, selftest
 
 __all__ = [
     "ControlScores",
     "GateReport",
     "NullDistribution",
+    "SelftestReport",
+    "SelftestResult",
     "gates",
     "label_propagation",
     "null_distribution",
+    "selftest",
 ]

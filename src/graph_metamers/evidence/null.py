@@ -75,6 +75,10 @@ class NullDistribution:
     def beaten_by(self, snr: Tensor) -> Tensor:
         """Gate 2: items that are closer to the reference than any real item with another activation is.
 
+        What is within `EQUAL` of a real item's activation is that item: the last digits of float32 depend on
+        where in the matrix a row stands, and without this margin a quarter of the copies of nearest real
+        items would be closer than these.
+
         Parameters
         ----------
         snr
@@ -85,7 +89,9 @@ class NullDistribution:
         Tensor
             bool [items]; true also where the activation equals the reference's up to `EQUAL`.
         """
-        return (snr > self.nearest_snr) | (snr >= EQUAL_SNR)
+        error, rival = (10 ** (-decibel / 20) for decibel in (snr, self.nearest_snr))
+        # Relative to ||h_v||, the rival's activation is at most 1 + rival long.
+        return (error < rival * (1 - EQUAL) - EQUAL) | (snr >= EQUAL_SNR)
 
     def summary(self) -> NullSummary:
         """What a report keeps of it: the pooled null as quantiles, and each item's rival."""

@@ -73,8 +73,9 @@ class VisibleSpace:
             totals["visible"][0] += float(seen.sum())
             totals["visible"][1] += float(chance.sum())
             all_chance = centred.square().sum(dim=1) + spread.sum(dim=1)
-            totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
-            totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
+            if basis.shape[1] < basis.shape[0]:  # else the differences are rounding, and so is their ratio
+                totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
+                totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
             squares[slot], expected[slot] = seen.unsqueeze(1), chance.unsqueeze(1)
         visible, hidden = (_ratio(*totals[part]) for part in ("visible", "hidden"))
         owners = rows_of_items(items, variables.reference)

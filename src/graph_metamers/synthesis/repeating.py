@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.parameters import MAX_SEED, check_integer
+from graph_metamers.parameters import check_seeds
 from graph_metamers.synthesis.generating import Callback, generate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from torch import Tensor, nn
 
     from graph_metamers.inputs import Init, Vary
@@ -91,7 +92,7 @@ def generate_many(
     >>> [metamer.is_metamer for metamer in metamers]
     [True, True]
     """
-    different = _different(seeds)
+    different = check_seeds("seeds", seeds)
     if "seed" in options:
         raise ParameterError("seed", "left out of generate_many, which takes 'seeds'", dict(options)["seed"])
     metamers = []
@@ -100,15 +101,3 @@ def generate_many(
             on_seed(seed, number, len(different))
         metamers.append(generate(model, graph, layer, seed=seed, **options))
     return metamers
-
-
-def _different(seeds: Iterable[int]) -> list[int]:
-    if not isinstance(seeds, Iterable):
-        raise ParameterError("seeds", "several integers, such as range(8)", seeds)
-    checked = [check_integer("seeds", seed, low=0, high=MAX_SEED) for seed in seeds]
-    if not checked or len(set(checked)) != len(checked):
-        must = "at least one integer, and all of them different"
-        raise ParameterError(
-            "seeds", must, checked, mend="A seed repeated gives the same metamer, and no new run"
-        )
-    return checked

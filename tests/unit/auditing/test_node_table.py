@@ -31,7 +31,8 @@ def test_there_is_a_row_for_every_layer_start_and_node(table, audit):
 def test_the_gates_follow_from_the_other_columns(table):
     for row in table:
         assert (row["predicted_before"] == row["predicted_after"]) == (row["same_prediction"] == "1")
-        closer = float(row["snr_db"]) > float(row["nearest_real_snr_db"]) or float(row["snr_db"]) >= 100
+        error, rival = (10 ** (-float(row[name]) / 20) for name in ("snr_db", "nearest_real_snr_db"))
+        closer = error < rival - 1e-5 * (1 + rival) or error <= 1e-5
         assert closer == (row["closer_than_any_real_node"] == "1")
         assert (float(row["input_distance"]) >= 0.1) == (row["not_the_reference"] == "1")
         gates = ("same_prediction", "closer_than_any_real_node", "not_the_reference")
