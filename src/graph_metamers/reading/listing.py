@@ -133,6 +133,8 @@ def layers(
     ------
     BindingError
         If the model's forward needs something that the graph does not have.
+    ModelError
+        If the model cannot be looked into (TorchScript), or is built for another number of features.
 
     Examples
     --------

@@ -119,6 +119,8 @@ def activations(
         If a name is no layer of the model; the message suggests the closest.
     BindingError
         If the model's forward needs something that the graph does not have.
+    ModelError
+        If the model cannot be looked into (TorchScript), or is built for another number of features.
 
     Examples
     --------
