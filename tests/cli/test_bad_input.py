@@ -193,7 +193,7 @@ MODEL_FILES = [
     Case(
         "own model of another width",
         ("audit", "--dataset", "graph.npz", "--model", "mine.py:without"),
-        ("cannot be run on graph", "shapes", "(line 12)"),
+        ("cannot be run on graph", "takes 34 features, and was given", "(line 12)"),
         lambda: (own.write_own_model(), own.write_graph()),
     ),
     own_model("factory gives a number", "no_module", "torch.nn.Module", "int"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import graph_metamers as gm
 from graph_metamers.auditing import audit_files
 from graph_metamers.cli import destinations, options
 from graph_metamers.cli.main import run
+from graph_metamers.datasets.files import GRAPH_FILE_SUFFIXES
 from graph_metamers.errors import RunFailedError
 from graph_metamers.evidence import selftest_runs
 from graph_metamers.synthesis import metamer_files
@@ -57,6 +59,18 @@ def test_datasets_and_models_are_listed(call):
     assert [row["name"] for row in call("datasets", "--json").json] == [d.name for d in gm.list_datasets()]
     assert "gin" in call("models").out
     assert [row["name"] for row in call("models", "--json").json] == [m.name for m in gm.list_models()]
+
+
+def test_the_list_of_data_sets_says_how_many_splits_each_brings(call):
+    header, *lines = call("datasets").out.splitlines()
+    assert "splits" in header
+    shown = {line.split()[0]: line for line in lines if line.strip()}
+    for info in gm.list_datasets():
+        assert str(info.num_splits) in re.split(r"\s{2,}", shown[info.name])
+
+
+def test_the_help_names_every_kind_of_graph_file(call):
+    assert all(suffix in call("audit", "--help").out for suffix in GRAPH_FILE_SUFFIXES)
 
 
 def test_version_and_bare_call(call):

@@ -11,7 +11,7 @@ from graph_metamers.checks.graph_checks import check_graph, check_variation
 from graph_metamers.checks.model_checks import check_behaviour, check_modules
 from graph_metamers.inputs import Vary, resolve_variables, slots_of
 from graph_metamers.reading import ModelView, default_layers
-from graph_metamers.reading.guarding import require_initialised
+from graph_metamers.reading.guarding import require_readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,10 @@ def check(
     ------
     LayerNotFoundError, BindingError
         If a layer or an argument of the model's forward does not exist.
+    ModelError
+        If the model cannot be looked into (TorchScript), or is built for another number of features.
     """
-    require_initialised(model)
+    require_readable(model)
     slots = slots_of(vary, graph)
     findings = [*check_graph(graph, slots), *check_modules(model), *_check_accuracy(accuracy)]
     if not any(finding.severity == "error" for finding in findings):

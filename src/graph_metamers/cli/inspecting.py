@@ -29,19 +29,8 @@ def layers(data: DataOptions, model: ModelOptions, printing: PrintOptions, seed:
     if printing.json:
         print_json(listed)
         return
-    rows = [
-        (
-            layer.name,
-            layer.module,
-            str(layer.call),
-            " x ".join(map(str, layer.shape)),
-            layer.items,
-            layer.role,
-            "yes" if layer.is_default else "",
-        )
-        for layer in listed
-    ]
-    print_table(("name", "module", "call", "shape", "rows are", "role", "audited"), rows)
+    headings, *rows = listed.table()
+    print_table(headings, rows)
 
 
 def check(

@@ -13,8 +13,11 @@ def datasets(printing: PrintOptions) -> None:
     if printing.json:
         print_json(listed)
         return
-    rows = [(d.name, d.summary, d.source, "raw files" if d.needs_files else "built in") for d in listed]
-    print_table(("name", "what", "source", "comes from"), rows)
+    rows = [
+        (d.name, d.summary, str(d.num_splits), d.source, "raw files" if d.needs_files else "built in")
+        for d in listed
+    ]
+    print_table(("name", "what", "splits", "source", "comes from"), rows)
 
 
 def models(printing: PrintOptions) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.errors import FileFormatError, GraphMetamersError, ModelError
+from graph_metamers.errors import BindingError, FileFormatError, GraphMetamersError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ def _try(model: nn.Module, spec: str, file: Path, dataset: Dataset) -> None:
     try:
         with torch.no_grad():
             call_model(model.eval(), dataset.graph)
-    except GraphMetamersError:
+    except BindingError:
         raise
     except Exception as error:
         raise ModelError(
@@ -135,8 +135,9 @@ def _try(model: nn.Module, spec: str, file: Path, dataset: Dataset) -> None:
 
 
 def _described(error: BaseException, file: Path) -> str:
-    """Name an error, with the last line of the user's file that it passed through."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Name an error, with the last line of the user's file that it, or what it explains, passed through."""
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
     line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)
     where = f" (line {line})" if line else ""
-    return f"{type(error).__name__}: {error}{where}"
+    kind = "" if isinstance(error, GraphMetamersError) else f"{type(error).__name__}: "
+    return f"{kind}{error}{where}"

@@ -22,7 +22,7 @@ class DataOptions:
         str,
         typer.Option(
             metavar="NAME|PATH",
-            help="A data set (see `graph-metamers datasets`), or a .pt, .npz or .safetensors file.",
+            help="A data set (see `graph-metamers datasets`), or a .pt, .npz, .safetensors or .graphml file.",
             rich_help_panel=_DATA,
         ),
     ]

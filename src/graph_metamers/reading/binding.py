@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graph_metamers.errors import BindingError
+from graph_metamers.reading.misfit import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,13 +56,19 @@ def call_model(
     ------
     BindingError
         If a parameter that the model's forward requires is not on the graph.
+    ModelError
+        If the model is built for another number of features.
     """
     seen = _own_copy(graph)
     if transform is not None:
         seen = transform(seen)
-    if forward is not None:
-        return forward(model, seen)
-    return model(**bind_by_name(model, seen))
+    try:
+        return forward(model, seen) if forward is not None else model(**bind_by_name(model, seen))
+    except RuntimeError as error:
+        explained = misfit(error, model, seen)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def bind_by_name(model: nn.Module, graph: Graph) -> dict[str, Any]:

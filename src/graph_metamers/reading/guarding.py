@@ -24,7 +24,7 @@ def borrowed(model: nn.Module) -> Iterator[nn.Module]:
     buffer, also after an exception or Ctrl-C. Weights are never written. torch's global random state is
     forked, so that a model that draws numbers does not move it.
     """
-    require_initialised(model)
+    require_readable(model)
     modes = {module: module.training for module in model.modules()}
     gradients = {parameter: parameter.requires_grad for parameter in model.parameters()}
     registered = {module: dict(module._buffers) for module in model.modules()}
@@ -50,14 +50,23 @@ def borrowed(model: nn.Module) -> Iterator[nn.Module]:
                         buffer.copy_(value)
 
 
-def require_initialised(model: nn.Module) -> None:
-    """Refuse a model whose weights get their shapes only when it is run for the first time.
+def require_readable(model: nn.Module) -> None:
+    """Refuse a model into which nobody can look.
 
     Raises
     ------
     ModelError
-        If a parameter or buffer has no shape yet.
+        If it is compiled by TorchScript, as a whole or in a part, or if a parameter or buffer has no shape
+        until the model is run for the first time.
     """
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            place = f" at {name!r}" if name else ""
+            raise ModelError(
+                f"the model must be made of plain torch.nn.Module, got TorchScript ({type(module).__name__})"
+                f"{place}, whose layers cannot be read; pass the module that torch.jit.script or "
+                "torch.jit.trace was called with, with the same weights (load_state_dict)"
+            )
     if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         raise ModelError(
             f"the weights of {type(model).__name__} must be initialised, got weights without a shape; run "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -57,13 +58,57 @@ class Layer:
     is_default: bool
 
 
+class LayerList(list[Layer]):
+    """A list of layers that prints as a table; in all else a list."""
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Return one row of text for each layer, below a row of headings."""
+        return [_HEADINGS, *map(_cells, self)]
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(*self.table(), strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in self.table()]
+        return "\n  ".join([self._title(), *lines])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.table()
+        body = "".join(_html_row(row, "td") for row in rows)
+        return (
+            f"<table><caption>{self._title()}</caption>"
+            f"<thead>{_html_row(head, 'th')}</thead><tbody>{body}</tbody></table>"
+        )
+
+    def _title(self) -> str:
+        return f"{len(self)} layers, {len(default_layers(self))} of them read by an audit"
+
+
+_HEADINGS = ("name", "module", "call", "shape", "rows are", "role", "audited")
+
+
+def _html_row(cells: tuple[str, ...], tag: str) -> str:
+    inside = "".join(f'<{tag} style="text-align:left">{escape(cell)}</{tag}>' for cell in cells)
+    return f"<tr>{inside}</tr>"
+
+
+def _cells(layer: Layer) -> tuple[str, ...]:
+    return (
+        layer.name,
+        layer.module,
+        str(layer.call),
+        " x ".join(map(str, layer.shape)),
+        layer.items,
+        layer.role,
+        "yes" if layer.is_default else "",
+    )
+
+
 def layers(
     model: nn.Module,
     graph: Graph,
     *,
     forward: Forward | None = None,
     transform: Transform | None = None,
-) -> list[Layer]:
+) -> LayerList:
     """List everything that can be read in a model on this graph, in the order of computation.
 
     The default layers of an audit are marked: every post-activation output with one row per node or per
@@ -82,18 +127,35 @@ def layers(
     Returns
     -------
     list of Layer
+        Printed as a table.
 
     Raises
     ------
     BindingError
         If the model's forward needs something that the graph does not have.
+    ModelError
+        If the model cannot be looked into (TorchScript), or is built for another number of features.
+
+    Examples
+    --------
+    >>> import torch, graph_metamers as gm
+    >>> from torch_geometric.data import Data
+    >>> from torch_geometric.nn import GCN
+    >>> graph = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    >>> gm.layers(GCN(2, 4, num_layers=1), graph)
+    4 layers, 1 of them read by an audit
+      name                 module          call  shape  rows are  role    audited
+      convs.0.lin          Linear          1     3 x 4  nodes     inside
+      convs.0.aggr_module  SumAggregation  1     3 x 4  nodes     inside
+      convs.0              GCNConv         1     3 x 4  nodes     inside
+      output               GCN             1     3 x 4  nodes     output  yes
     """
     with borrowed(model), torch.no_grad(), Recorder(model) as recorder:
         recorder.note_output(call_model(model, graph, forward=forward, transform=transform))
     taps = list(recorder.taps.values())
     before_activation = {tap.input_identity for tap in taps}
     output_tensors = {tap.identity for tap in taps if tap.is_output}
-    listed = []
+    listed = LayerList()
     for tap in taps:
         items = items_of(tap.name, tap.value.shape[0] if tap.value.ndim else 0, graph)
         role = _role(tap, before_activation)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graph_metamers.reading.binding import call_model
 from graph_metamers.reading.guarding import borrowed
 from graph_metamers.reading.items import items_of
-from graph_metamers.reading.listing import Layer, layers, unknown_layer
+from graph_metamers.reading.listing import LayerList, layers, unknown_layer
 from graph_metamers.reading.recording import OUTPUT, Recorder, Tap, named_tensors
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ModelView:
         with borrowed(self.model):
             yield
 
-    def layers(self, graph: Graph) -> list[Layer]:
+    def layers(self, graph: Graph) -> LayerList:
         """See `graph_metamers.layers`."""
         return layers(self.model, graph, forward=self.forward, transform=self.transform)
 
@@ -119,6 +119,8 @@ def activations(
         If a name is no layer of the model; the message suggests the closest.
     BindingError
         If the model's forward needs something that the graph does not have.
+    ModelError
+        If the model cannot be looked into (TorchScript), or is built for another number of features.
 
     Examples
     --------

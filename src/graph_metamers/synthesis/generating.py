@@ -109,7 +109,7 @@ def generate(
     ------
     ParameterError
         If a parameter is outside its range.
-    LayerNotFoundError, BindingError, CheckError
+    LayerNotFoundError, BindingError, CheckError, ModelError
         If the model has no such layer, cannot be called with this graph, or is not fit (see `check`).
 
     Notes

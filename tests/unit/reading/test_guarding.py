@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+import graph_metamers as gm
+from graph_metamers.errors import ModelError
 from graph_metamers.reading.guarding import borrowed
 
 
@@ -51,3 +53,35 @@ def test_a_buffer_that_was_put_in_another_ones_place_is_put_back():
         model(torch.ones(1))
     assert model.seen is before
     assert model.seen.item() == 0
+
+
+class Wrapped(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        gm.layers,
+        gm.check,
+        lambda model, graph: gm.activations(model, graph, "output"),
+        lambda model, graph: gm.generate(model, graph, "output"),
+        lambda model, graph: gm.audit(model, gm.load_dataset("karate")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["script", "trace"])
+def test_a_model_of_torchscript_is_refused(call, kind):
+    graph = gm.load_dataset("karate").graph
+    plain = nn.Sequential(nn.Linear(34, 4), nn.ReLU())
+    model = torch.jit.script(plain) if kind == "script" else torch.jit.trace(plain, graph.x)
+    with pytest.raises(
+        ModelError, match=r"plain torch\.nn\.Module, got TorchScript \(\w+\), .*pass the module"
+    ):
+        call(model, graph)
+    with pytest.raises(ModelError, match=r"got TorchScript \(\w+\) at 'inner'"):
+        call(Wrapped(model), graph)

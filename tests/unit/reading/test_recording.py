@@ -9,6 +9,7 @@ from torch_geometric.nn import SAGEConv, to_hetero
 
 import graph_metamers as gm
 from graph_metamers.reading.functions import is_activation_module
+from graph_metamers.reading.listing import LayerList
 from graph_metamers.reading.recording import Recorder
 
 GRAPH = Data(x=torch.tensor([[-1.0, 2.0], [3.0, -4.0]]), edge_index=torch.empty(2, 0, dtype=torch.long))
@@ -144,3 +145,33 @@ def test_a_method_that_is_an_activation_in_a_hetero_model():
     model(graph.x_dict, graph.edge_index_dict)
     default = [layer.name for layer in gm.layers(model, graph) if layer.is_default]
     assert default == ["relu()/a", "relu()/b", "output/a", "output/b"]
+
+
+def test_layers_print_as_a_table_and_stay_a_list():
+    listed = gm.layers(InPlace(), GRAPH)
+    title, headings, linear, act, output = str(listed).splitlines()
+    assert title == "3 layers, 1 of them read by an audit"
+    assert headings.split() == ["name", "module", "call", "shape", "rows", "are", "role", "audited"]
+    assert linear.split() == ["linear", "Linear", "1", "2", "x", "2", "nodes", "pre-activation"]
+    assert act.split()[-1] == "post-activation"
+    assert output.split()[-2:] == ["output", "yes"]
+    assert repr(listed) == str(listed)
+    assert isinstance(listed, list)
+    assert (len(listed), listed[0].name, [layer.name for layer in listed[1:]]) == (
+        3,
+        "linear",
+        ["act", "output"],
+    )
+    assert listed == list(listed)
+
+
+def test_layers_are_a_table_in_a_notebook_with_names_that_are_no_markup():
+    strange = nn.ModuleDict({"<b>": nn.ReLU()})
+    html = gm.layers(strange, GRAPH, forward=lambda model, graph: model["<b>"](graph.x))._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    assert html.count("<tr>") == 3
+
+
+def test_no_layers_print_too():
+    assert repr(LayerList()).startswith("0 layers")
