@@ -109,10 +109,15 @@ def ends(interval: Interval, show: Callable[[float], str]) -> str:
     >>> from graph_metamers.metrics import bootstrap_interval
     >>> ends(bootstrap_interval([0.5, 0.25, 0.75]), percent), ends(bootstrap_interval([0.5]), percent)
     ('25.0% to 75.0%', '')
+    >>> ends(bootstrap_interval([0.0005, 0.0004, 0.0006]), number)
+    '4.0 to 6.0 × 10⁻⁴'
     """
     if math.isnan(interval.low):
         return ""
     low, high = show(interval.low), show(interval.high)
+    power = high.partition(f" {_TIMES} ")[2]
+    if power and low.endswith(f" {_TIMES} {power}") and low != high:
+        low = low.partition(" ")[0]
     return low if low == high else f"{low} to {high}"
 
 
