@@ -131,10 +131,13 @@ RECIPES: tuple[Recipe, ...] = (
         dataset="cora",
         published=0.776,
         source="Wu et al. 2019, Table 2; not by its authors, who classify graphs",
-        # LayerNorm instead of BatchNorm: with 140 labels BatchNorm overfits (at most 67% of the
-        # validation nodes in what was tried, against 80%). The published model has BatchNorm.
-        model_options={"hidden_channels": 64, "norm": "layer", "dropout": 0.8},
-        fit_options={"weight_decay": 5e-3, "epochs": 60, "patience": 20},
+        # No normalisation: the GINs whose code for this split is public have none (Wijesinghe and Wang
+        # 2022; Zhu et al. 2023), nor has PyTorch Geometric's own by default, and with 140 labels the
+        # BatchNorm of Xu et al.'s graph classifiers overfits (at most 67% of the validation nodes in what
+        # was tried, against 77%). LayerNorm gets 80%, but no published GIN has it. Within this family the
+        # rest is what was best on the validation nodes; such a large weight decay is theirs too.
+        model_options={"hidden_channels": 64, "norm": "none", "dropout": 0.9},
+        fit_options={"weight_decay": 0.01},
         normalize_features=True,
     ),
     Recipe(
