@@ -18,11 +18,19 @@ _COLUMNS = (
     "model",
     "layer",
     "metamers\nfound",
-    "activation\nloss",
-    "visible\ndistance",
+    "activation loss",
+    "visible distance",
     "nodes that pass\nall gates",
-    "same\nprediction",
+    "same prediction",
 )
+
+_SHOWN = {
+    "activation_loss": ".2g",
+    "visible_distance": ".2f",
+    "passing_share": ".1%",
+    "prediction_agreement": ".1%",
+}
+"""Measure -> its digits, in the order of the last columns."""
 
 
 def print_audits(audits: Sequence[gm.Audit]) -> None:
@@ -41,10 +49,10 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     # Audits of one data set have their controls in common.
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
-    print_table(_COLUMNS, [_cells(row) for audit in audits for row in audit.rows()])
+    print_table(_COLUMNS, [line for audit in audits for row in audit.rows() for line in _rows(row)])
     starts = min(audit.num_starts for audit in audits)
     brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
-    typer.echo(f"\nmean over the starts {brackets}, chance: the same for unrelated features\n")
+    typer.echo(f"Means over the starts {brackets}; chance is the same for unrelated features.\n")
 
 
 def describe_scores(scores: gm.Scores) -> str:
@@ -68,25 +76,19 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [
-        row["model"],
-        row["layer"],
-        f"{row['num_metamers']} of {row['num_starts']}",
-        _cell(row, "activation_loss", ".2e"),
-        _cell(row, "visible_distance", ".2f"),
-        _cell(row, "passing_share", ".1%"),
-        _cell(row, "prediction_agreement", ".1%"),
-    ]
+def _rows(row: Mapping[str, Any]) -> list[list[str]]:
+    """What was found, and below it the same numbers for unrelated features."""
+    found = f"{row['num_metamers']} of {row['num_starts']}"
+    values = [_cell(row, name, digits) for name, digits in _SHOWN.items()]
+    chances = [_cell(row, f"{name}_chance", digits) for name, digits in _SHOWN.items()]
+    return [[row["model"], row["layer"], found, *values], ["", "chance", "", *chances]]
 
 
 def _cell(row: Mapping[str, Any], name: str, digits: str) -> str:
-    """Three lines: the value, its interval, and its chance level with the interval of that."""
-    lines = [f"{row[name]:{digits}}", _interval(row, name, digits)]
-    lines.append(f"chance {row[f'{name}_chance']:{digits}} {_interval(row, f'{name}_chance', digits)}")
-    return "\n".join(line.rstrip() for line in lines if line)
-
-
-def _interval(row: Mapping[str, Any], name: str, digits: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return "" if math.isnan(low) else f"[{low:{digits}}, {high:{digits}}]"
+    value = f"{row[name]:{digits}}"
+    if math.isnan(low):
+        return value
+    # The unit once: the line has to fit a terminal.
+    ends = ", ".join(f"{end:{digits}}".removesuffix("%") for end in (low, high))
+    return f"{value} [{ends}]"

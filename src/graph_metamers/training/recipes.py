@@ -134,8 +134,9 @@ RECIPES: tuple[Recipe, ...] = (
         # No normalisation: the GINs whose code for this split is public have none (Wijesinghe and Wang
         # 2022; Zhu et al. 2023), nor has PyTorch Geometric's own by default, and with 140 labels the
         # BatchNorm of Xu et al.'s graph classifiers overfits (at most 67% of the validation nodes in what
-        # was tried, against 77%). LayerNorm gets 80%, but no published GIN has it. Within this family the
-        # rest is what was best on the validation nodes; such a large weight decay is theirs too.
+        # was tried, against 77%). LayerNorm gets 80%, but no published GIN was found that has it. Within
+        # this family the rest is what was best on the validation nodes; such a large weight decay is
+        # theirs too.
         model_options={"hidden_channels": 64, "norm": "none", "dropout": 0.9},
         fit_options={"weight_decay": 0.01},
         normalize_features=True,
