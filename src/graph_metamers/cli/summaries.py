@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "model",
     "layer",
-    "metamers\nfound",
+    "found",
     "activation loss",
     "visible distance",
     "nodes that pass\nall gates",
