@@ -52,7 +52,8 @@ OUTSIDE = """() => {
 
 CONTRASTS = """(smallest) => {
   const parse = (text) => { const m = text.match(/[\\d.]+/g).map(Number);
-    return { rgb: m.slice(0, 3), a: m[3] ?? 1 }; };
+    const scale = text.startsWith("color(srgb") ? 255 : 1;  // what color-mix() gives
+    return { rgb: m.slice(0, 3).map((v) => v * scale), a: m[3] ?? 1 }; };
   const light = (rgb) => { const [r, g, b] = rgb.map((v) => { v /= 255;
     return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
     return 0.2126*r + 0.7152*g + 0.0722*b; };
