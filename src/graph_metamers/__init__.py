@@ -68,6 +68,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Budget",
         "LBFGS",
         "Metamer",
+        "NullSpace",
         "ProgressBar",
         "SearchProgress",
         "Status",
@@ -227,6 +228,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Metamer as Metamer,
+    )
+    from graph_metamers.synthesis import (
+        NullSpace as NullSpace,
     )
     from graph_metamers.synthesis import (
         ProgressBar as ProgressBar,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from graph_metamers.auditing.layer_files import describe_layer, layer_tensors, restore_layer
@@ -57,7 +57,8 @@ def save_audit(audit: Audit, path: str | os.PathLike[str]) -> None:
             place.mkdir()
             write_metamer(layer.metamer, place)
             nodes |= layer_tensors(layer)
-        save_file({name: tensor.contiguous() for name, tensor in nodes.items()}, folder / "nodes.safetensors")
+        stored = save({name: tensor.contiguous() for name, tensor in nodes.items()})
+        (folder / "nodes.safetensors").write_bytes(stored)
         write_json(to_jsonable(_described(audit)), folder / MARKER)
 
 
@@ -90,8 +91,11 @@ def _save_weights(audit: Audit, path: Path) -> None:
     if isinstance(audit.model, GNN):
         save_model(audit.model, path)
     elif audit.model is not None:
-        weights = {n: w.clone() for n, w in audit.model.state_dict().items() if isinstance(w, Tensor)}
-        save_file(weights, path)
+        weights = audit.model.state_dict().items()
+        # A contiguous copy each: safetensors takes neither views nor tensors that share memory.
+        path.write_bytes(
+            save({n: w.detach().cpu().contiguous().clone() for n, w in weights if isinstance(w, Tensor)})
+        )
 
 
 def _described(audit: Audit) -> dict[str, Any]:

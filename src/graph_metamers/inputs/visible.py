@@ -1,4 +1,4 @@
-"""The part of the features that a layer can react to at all, and the part that it cannot.
+"""The part of the features that a layer reads, and the part that it does not.
 
 Where raw features enter a layer only through linear maps, however many and whatever comes between, its
 activations depend on X only through X Q, with Q [F, r] an orthonormal basis of what these maps read. Changes
@@ -18,6 +18,7 @@ from graph_metamers.inputs.moments import mutable_moments
 from graph_metamers.inputs.slots import count_items, read_features, rows_of_items, write_features
 from graph_metamers.inputs.variables import sum_per_item
 from graph_metamers.randomness import generator_for
+from graph_metamers.reading.opening import OpenUnits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,13 +104,14 @@ class SplitDistance:
 
 
 def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: int = 0) -> VisibleSpace:
-    """Find what a layer reads of the features, from its gradients.
+    """Find what a layer reads of the features.
 
     By the chain rule, every gradient of an activation with respect to a row of X lies in the row space of the
     linear maps through which X enters. Gradients of random combinations of units, at the reference and at
-    random features, in float64 on a copy of the model, span that space. It is read off random combinations of
-    their rows: singular values above max(shape) * eps * sigma_max count. This names no class of model; one
-    that reads X nonlinearly has all F directions.
+    random features, in float64 on a copy of the model, span that space. Rectifiers are held open meanwhile
+    (`OpenUnits`): what a closed unit reads counts too, since other features may switch it on. The space is
+    read off random combinations of the gradients' rows: singular values above max(shape) * eps * sigma_max
+    count. This names no class of model; one that reads X nonlinearly has all F directions.
 
     Parameters
     ----------
@@ -151,7 +153,8 @@ def _gradients(
 ) -> list[tuple[str, Tensor]]:
     leaves = {slot: x.clone().requires_grad_() for slot, x in point.items()}
     graph = write_features(_double(reference), leaves)
-    activation = view.taps(graph, [layer])[layer].value
+    with OpenUnits():
+        activation = view.taps(graph, [layer])[layer].value
     found = []
     for _ in range(PROBES):
         probe = torch.randn(activation.shape, generator=generator, dtype=torch.float64).to(activation.device)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch_geometric.data import Batch, Data, HeteroData
 
 from graph_metamers.errors import FileFormatError, ParameterError
@@ -63,7 +63,8 @@ def save_graph(graph: Graph, path: str | os.PathLike[str]) -> None:
     }
     metadata = {_HEADER: json.dumps(layout, allow_nan=False)}
     with atomic_file(path) as temporary:
-        save_file(table.tensors, temporary, metadata=metadata)
+        # Not `save_file`: it makes a file that only its owner can read, whatever the umask says.
+        temporary.write_bytes(save(table.tensors, metadata=metadata))
 
 
 def load_graph(path: str | os.PathLike[str]) -> Graph:

@@ -6,7 +6,7 @@ from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
 from graph_metamers.synthesis.progress import ProgressBar
 from graph_metamers.synthesis.repeating import generate_many
-from graph_metamers.synthesis.solvers import LBFGS, Adam, SearchProgress
+from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, SearchProgress
 from graph_metamers.synthesis.status import Status
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Adam",
     "Budget",
     "Metamer",
+    "NullSpace",
     "ProgressBar",
     "SearchProgress",
     "Status",

@@ -22,6 +22,7 @@ from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.compressing import compressed_search
 from graph_metamers.synthesis.metamer import Metamer, final_status
 from graph_metamers.synthesis.problem import Problem
 from graph_metamers.synthesis.solvers import (
@@ -151,12 +152,14 @@ def generate(
         _require_energy(problem)
         if problem.index is not None:
             problem = problem.restricted(generator_for("probe", 0))
-        chosen = resolve_solver(solver, problem)
         start = problem.variables.start(init, generator_for("start", seed))
+        compressed = compressed_search(problem, start)
+        chosen = resolve_solver(solver, compressed.problem)
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
-        solution = chosen.solve(problem, start, search)
+        solution = compressed.lifted(chosen.solve(compressed.problem, compressed.start, search))
         with torch.no_grad():
             config = _config(problem, chosen, budget) | {
+                "compression": compressed.description,
                 "init": init,
                 "tolerance": tolerance,
                 "min_distance": min_distance,

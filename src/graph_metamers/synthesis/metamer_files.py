@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from graph_metamers.errors import FileFormatError
 from graph_metamers.inputs import InputDistance
@@ -72,7 +72,7 @@ def write_metamer(metamer: Metamer, folder: Path) -> None:
     }
     if metamer.index is not None:
         items["index"] = metamer.index.contiguous()
-    save_file(items, folder / "items.safetensors")
+    (folder / "items.safetensors").write_bytes(save(items))
     distance, agreement = metamer.input_distance, metamer.prediction_agreement
     written: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

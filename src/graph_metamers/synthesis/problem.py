@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graph_metamers.inputs import Variables
+    from graph_metamers.inputs.coordinates import CompressedSpace, Space
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.recording import Tap
 
@@ -50,6 +51,10 @@ class Problem:
         Layer -> activation of the reference, [items, ...].
     index
         Items that have to match, int64 [k]; `None` for all.
+    searched
+        In what coordinates a solver moves, and what `view` takes; `None` for the features themselves.
+    refusal
+        Why the features are not compressed; empty where they are.
 
     Notes
     -----
@@ -67,20 +72,27 @@ class Problem:
     variables: Variables
     targets: Mapping[str, Tensor]
     index: Tensor | None
+    searched: CompressedSpace | None = None
+    refusal: str = ""
+
+    @property
+    def space(self) -> Space:
+        """In what coordinates a solver moves."""
+        return self.searched if self.searched is not None else self.variables
 
     @property
     def is_smooth(self) -> bool:
         """Whether the objective is a continuous function of the point."""
-        return self.variables.is_smooth
+        return self.space.is_smooth
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor] | None:
         """Smallest and largest value of each coordinate, [p] each, or `None`."""
-        return self.variables.bounds
+        return self.space.bounds
 
     def project(self, point: Tensor) -> Tensor:
         """Bring a point back to where it may be, [p]."""
-        return self.variables.project(point)
+        return self.space.project(point)
 
     def restricted(self, generator: torch.Generator) -> Problem:
         """The same problem, in which only rows of features vary that reach the items which have to match.
@@ -104,7 +116,7 @@ class Problem:
 
     def evaluate(self, point: Tensor) -> Evaluation:
         """Run the model at a point, [p]; one forward pass."""
-        taps = self.view.taps(self.variables.relaxed(point), list(self.targets))
+        taps = self.view.taps(self.space.relaxed(point), list(self.targets))
         objectives, losses = [], []
         for name, tap in taps.items():
             target = self.choose(self.targets[name])

@@ -70,6 +70,17 @@ def test_the_visible_space_is_the_row_space_of_the_first_maps(name, residual):
     torch.testing.assert_close(stacked @ basis @ basis.T, stacked)
 
 
+def test_what_a_dead_unit_reads_is_visible():
+    graph, model = random_graph(), GCN(20, 8, 2, 3)
+    with torch.no_grad():
+        model.convs[0].bias[:5] = -100.0  # five units that are off whatever the random features are
+        assert not gm.activations(model, graph, "act")["act"][:, :5].any()
+    weight = model.convs[0].lin.weight.double()
+    basis = space_of(model, graph, "act")
+    assert basis.shape[1] == 8
+    torch.testing.assert_close(weight @ basis @ basis.T, weight)
+
+
 def test_an_aggregator_that_is_not_linear_sees_every_direction():
     model = GraphSAGE(20, 4, 2, 3, aggr="max")
     assert space_of(model, random_graph(), "act").shape == (20, 20)

@@ -2,6 +2,7 @@
 
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
 
@@ -10,6 +11,7 @@ __all__ = [
     "SOLVERS",
     "SOLVER_NAMES",
     "Adam",
+    "NullSpace",
     "Search",
     "SearchProgress",
     "Solution",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.null_space import NullSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 STRAIGHT_THROUGH_LEARNING_RATE = 0.3  # logits start with a spread of 1: steps of 0.01 hardly reorder them
 
-SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS}
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    Adam.name: Adam,
+    LBFGS.name: LBFGS,
+    NullSpace.name: NullSpace,
+}
 SOLVER_NAMES = ("auto", *SOLVERS)
 
 

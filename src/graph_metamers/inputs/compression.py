@@ -1,0 +1,206 @@
+"""The same problem in fewer numbers: features in the coordinates that the model reads.
+
+Where raw features enter a model only through linear maps W_1, W_2, ... of single rows, or of sums of rows,
+its activations depend on X only through C = X Q, with Q [F, r] an orthonormal basis of the row space of the
+stacked maps. A copy of the model whose first weights are W_i Q computes the same from C as the model does
+from X, at the cost of r columns instead of F. Whatever X does outside this space is free.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from graph_metamers.errors import GraphMetamersError
+from graph_metamers.inputs.slots import read_features, write_features
+from graph_metamers.reading.entrances import PROBE_WIDTH, Entrance, EntranceWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graph_metamers.inputs.variables import Variables
+    from graph_metamers.reading import ModelView
+    from graph_metamers.types import Graph
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Largest relative difference, in the norm of a layer, between the copy and the model that is rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """A model that computes from C = X Q what another one computes from X.
+
+    Attributes
+    ----------
+    view
+        The model with weights W_i Q; everything else is that of the original.
+    slot
+        Where the features are.
+    basis
+        Q, float64 [F, r], orthonormal columns.
+    maps
+        The stacked maps W_1, W_2, ... [total_out, F], float64: what the model reads of a row.
+    """
+
+    view: ModelView
+    slot: str
+    basis: Tensor
+    maps: Tensor
+    _converted: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def rank(self) -> int:
+        """Numbers per row that the model reads, r."""
+        return self.basis.shape[1]
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """X Q in the dtype of X, [n, r]; differentiable."""
+        return x @ self._basis_like(x)
+
+    def lift(self, coordinates: Tensor, x: Tensor) -> Tensor:
+        """The features with these coordinates that are X outside the space: X (I - Q Q^T) + C Q^T, [n, F]."""
+        basis = self.basis
+        step = coordinates.double() - x.double() @ basis
+        return (x.double() + step @ basis.T).to(x.dtype)
+
+    def _basis_like(self, x: Tensor) -> Tensor:
+        """Q in the dtype of some features; converted once."""
+        if self._converted is None or self._converted.dtype != x.dtype:
+            object.__setattr__(self, "_converted", self.basis.to(x))
+        assert self._converted is not None  # noqa: S101 (set above)
+        return self._converted
+
+    def graph(self, reference: Graph, coordinates: Tensor) -> Graph:
+        """The reference with coordinates instead of features, as the copy of the model takes it."""
+        return write_features(reference, {self.slot: coordinates})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why features cannot be compressed for a model and a graph."""
+
+    reason: str
+
+
+def compress(
+    view: ModelView,
+    variables: Variables,
+    targets: Mapping[str, Tensor],
+    points: Sequence[tuple[Graph, Mapping[str, Tensor]]] = (),
+) -> Compression | Refusal:
+    """Find a smaller model that computes the same from X Q, and verify that it does.
+
+    Parameters
+    ----------
+    view
+        The model; call inside `view.borrow()`. Not changed.
+    variables
+        The reference and what may vary.
+    targets
+        Layer -> activation of the reference: the layers that have to be the same.
+    points
+        Other graphs, with the same layers as the model computes them: the copy has to agree there too. At
+        least one with unrelated features is needed to tell a linear first step from one that only looks so.
+
+    Returns
+    -------
+    Compression or Refusal
+
+    Notes
+    -----
+    Ours. Costs a run on `PROBE_WIDTH` columns, a singular value decomposition of [total_out, F], and one run
+    of the small model per point. Agreement is relative, in the norm of each layer: within `TOLERANCE`.
+    """
+    slots = list(variables.values)
+    if len(slots) != 1 or len(read_features(variables.reference)) != 1:
+        return Refusal("the graph has several kinds of nodes, each with features of its own")
+    x = variables.values[slots[0]].reference
+    num_features = x.shape[1]
+    if num_features <= PROBE_WIDTH:
+        return Refusal(f"{num_features} features are few enough")
+    found = _entrances(view, variables, targets, num_features)
+    if isinstance(found, Refusal):
+        return found
+    weights = dict(view.model.named_parameters())
+    maps = torch.cat([entrance.maps(weights[entrance.parameter].detach()).double() for entrance in found])
+    basis = _row_space(maps)
+    if basis.shape[1] >= num_features:
+        return Refusal(f"the model reads all {num_features} directions of the features")
+    try:
+        copied = copy.deepcopy(view.model)
+    except Exception as error:
+        # Whatever a module of the user's raises.
+        return Refusal(f"the model cannot be copied: {_first_line(error)}")
+    small = replace(view, model=_with_weights(copied, found, basis))
+    compression = Compression(small, slots[0], basis, maps)
+    disagreement = _verify(compression, [(variables.reference, targets), *points])
+    return disagreement or compression
+
+
+def _entrances(
+    view: ModelView, variables: Variables, targets: Mapping[str, Tensor], num_features: int
+) -> list[Entrance] | Refusal:
+    (slot, values), *_ = variables.values.items()
+    narrow = write_features(variables.reference, {slot: values.reference[:, :PROBE_WIDTH].contiguous()})
+    watch = EntranceWatch(view.model, num_features)
+    try:
+        with torch.no_grad(), watch:
+            view.taps(narrow, list(targets))
+    except (RuntimeError, ValueError, IndexError, AssertionError, GraphMetamersError) as error:
+        return Refusal(
+            f"something other than a product with a weight reads the features: {_first_line(error)}"
+        )
+    if not watch.entrances:
+        return Refusal("no weight of the model multiplies the features")
+    return watch.entrances
+
+
+def _with_weights(model: nn.Module, entrances: Sequence[Entrance], basis: Tensor) -> nn.Module:
+    """The copy of a model, with first weights that take coordinates; frozen, in eval mode."""
+    small = model.eval()
+    for entrance in entrances:
+        owner_name, _, name = entrance.parameter.rpartition(".")
+        owner = small.get_submodule(owner_name)
+        weight = owner._parameters[name]
+        assert weight is not None  # noqa: S101 (it was met in the run)
+        narrow = entrance.through(weight.double(), basis.to(weight.device)).to(weight.dtype)
+        owner._parameters[name] = nn.Parameter(narrow, requires_grad=False)
+    for parameter in small.parameters():
+        parameter.requires_grad_(False)
+    return small
+
+
+def _verify(compression: Compression, points: Sequence[tuple[Graph, Mapping[str, Tensor]]]) -> Refusal | None:
+    for graph, expected in points:
+        coordinates = compression.coordinates(read_features(graph)[compression.slot])
+        try:
+            with torch.no_grad():
+                taps = compression.view.taps(compression.graph(graph, coordinates), list(expected))
+        except (RuntimeError, ValueError, IndexError, AssertionError, GraphMetamersError) as error:
+            return Refusal(f"the smaller model does not run: {_first_line(error)}")
+        for name, value in expected.items():
+            error_norm = float((taps[name].value - value).double().norm())
+            size = float(value.double().norm())
+            if not error_norm <= TOLERANCE.get(value.dtype, 1e-4) * size:
+                relative = error_norm / max(size, 1e-300)
+                return Refusal(
+                    f"at {name} the smaller model differs by {relative:.1e} of the layer's size: features "
+                    "enter otherwise than through sums and linear maps"
+                )
+    return None
+
+
+def _row_space(maps: Tensor) -> Tensor:
+    """Orthonormal basis of the rows of [m, F], float64 [F, r], by singular values above rounding."""
+    _, values, directions = torch.linalg.svd(maps, full_matrices=False)
+    rank = int((values > values.max() * max(maps.shape) * torch.finfo(torch.float64).eps).sum())
+    basis: Tensor = directions[:rank].T.contiguous()
+    return basis
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,96 @@
+"""Solve a problem in fewer numbers where the model allows it, and come back to features."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from graph_metamers.inputs.compression import Compression, Refusal, compress
+from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graph_metamers.synthesis.problem import Problem
+    from graph_metamers.synthesis.solvers import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedSearch:
+    """A problem, ready to be solved, and the way back.
+
+    Attributes
+    ----------
+    problem
+        What the solver sees: the compressed problem where there is one.
+    start
+        Its first point.
+    outcome
+        How the features were compressed, or why not.
+    """
+
+    problem: Problem
+    start: Tensor
+    outcome: Compression | Refusal
+
+    def lifted(self, solution: Solution) -> Solution:
+        """The solution as a point of the features."""
+        space = self.problem.searched
+        if not isinstance(space, Coordinates):
+            return solution
+        return dataclasses.replace(solution, point=space.lift(solution.point))
+
+    @property
+    def description(self) -> str:
+        """What was done, for the record of a search."""
+        if isinstance(self.outcome, Refusal):
+            return f"none: {self.outcome.reason}"
+        rank, num_features = self.outcome.rank, len(self.outcome.basis)
+        where = "searched" if isinstance(self.problem.searched, Coordinates) else "evaluated"
+        return f"{where} in {rank} of {num_features} dimensions"
+
+
+def compressed_search(problem: Problem, start: Tensor) -> CompressedSearch:
+    """Compress a problem if that is exact for its model and graph; call inside `view.borrow()`.
+
+    Parameters
+    ----------
+    problem
+        In the coordinates of the features.
+    start
+        Where the search starts, [p].
+
+    Returns
+    -------
+    CompressedSearch
+        With the problem itself where compression is refused.
+    """
+    names = list(problem.targets)
+    with torch.no_grad():
+        beginning = problem.variables.relaxed(start)
+        read = {name: tap.value for name, tap in problem.view.taps(beginning, names).items()}
+        outcome = compress(problem.view, problem.variables, problem.targets, [(beginning, read)])
+    if isinstance(outcome, Refusal):
+        return CompressedSearch(dataclasses.replace(problem, refusal=outcome.reason), start, outcome)
+    space = _coordinates(problem, start, outcome)
+    if space is None:
+        through = FeaturesThrough(problem.variables, outcome)
+        smaller = dataclasses.replace(problem, view=outcome.view, searched=through)
+        return CompressedSearch(smaller, start, outcome)
+    smaller = dataclasses.replace(problem, view=outcome.view, searched=space)
+    return CompressedSearch(smaller, space.first_point, outcome)
+
+
+def _coordinates(problem: Problem, start: Tensor, compression: Compression) -> Coordinates | None:
+    """C as the point; `None` where rules about X itself have to be kept."""
+    values = problem.variables.values[compression.slot]
+    whole_rows = values.mutable.all(dim=1)
+    in_part = values.mutable.any(dim=1) & ~whole_rows
+    if not values.is_smooth or values.bounds is not None or bool(in_part.any()):
+        return None
+    rows = None if bool(whole_rows.all()) else whole_rows.nonzero().flatten()
+    x = values.relax(start.view(values.reference.shape))
+    return Coordinates(problem.variables.reference, compression, x, rows)
