@@ -2,15 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from scipy import stats
 
 from graph_metamers.metrics import holm
 from graph_metamers.report.cells import measure_cell
-from graph_metamers.report.comparing import comparisons
+from graph_metamers.report.comparing import comparisons, shown_p
 from graph_metamers.report.gates import GATES, evidence_section
 from graph_metamers.report.labels import model_labels
 from graph_metamers.report.layers import cross_table, layers_section
+from graph_metamers.synthesis import Status
 
 
 def labelled(audits):
@@ -20,7 +20,7 @@ def labelled(audits):
 def test_every_number_of_a_layer_has_an_interval_and_a_chance_level(image_audits):
     section = layers_section(image_audits)
 
-    assert section.num_starts == 3
+    assert (section.starts, section.has_intervals) == ("3", True)
     for row in section.rows:
         assert (row.found, row.is_matched) == ("3 of 3 starts", True)
         for cell in (row.loss, row.visible, row.hidden, row.passing, row.same):
@@ -30,9 +30,26 @@ def test_every_number_of_a_layer_has_an_interval_and_a_chance_level(image_audits
 def test_one_start_is_said_and_has_no_interval(numeric_audit):
     section = layers_section([numeric_audit])
 
-    assert section.num_starts == 1
+    assert (section.starts, section.has_intervals) == ("1", False)
     assert section.rows[0].visible.interval == ""
     assert section.comparisons == ()
+
+
+def test_audits_with_other_numbers_of_starts_are_told_apart(numeric_audit, word_audit):
+    section = layers_section([numeric_audit, word_audit])
+
+    assert (section.starts, section.has_intervals) == ("1 to 3", True)
+
+
+def test_only_matched_layers_of_one_name_are_compared(image_audits):
+    first, second = image_audits
+    renamed = tuple(replace(layer, name=f"other.{layer.name}") for layer in second.layers)
+    assert comparisons(labelled([first, replace(second, layers=renamed)])) == ()
+    failed = tuple(
+        replace(layer, starts=(replace(layer.starts[0], status=Status.STALLED), *layer.starts[1:]))
+        for layer in second.layers
+    )
+    assert comparisons(labelled([first, replace(second, layers=failed)])) == ()
 
 
 def test_the_cross_layer_table_is_the_audits(image_audits):
@@ -56,8 +73,7 @@ def test_models_are_compared_by_scipys_paired_test_with_holm(image_audits):
         p_values.append(stats.ttest_rel(a, b).pvalue)
 
     assert [(row.first[1], row.second[1]) for row in found] == [("act.0", "act.0"), ("output", "output")]
-    shown = [float(row.p_value.split()[0]) for row in found if "10" not in row.p_value]
-    assert shown == [pytest.approx(p, abs=6e-4) for p in holm(p_values) if p >= 0.001]
+    assert [row.p_value for row in found] == [shown_p(float(p)) for p in holm(p_values)]
 
 
 def test_models_of_different_data_or_starts_are_not_compared(image_audits):

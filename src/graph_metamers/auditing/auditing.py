@@ -13,6 +13,7 @@ from torch import Tensor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.checks import check
+from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
 from graph_metamers.inputs import Features, Init, Vary, resolve_variables
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
-    from graph_metamers.datasets import Dataset
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
@@ -97,6 +97,10 @@ def audit(
     searched, the features of all its starts are in memory.
     """
     started = time.monotonic()
+    if not isinstance(dataset, Dataset):
+        raise ParameterError("dataset", "a Dataset, from load_dataset", dataset)
+    if isinstance(layers, str):
+        raise ParameterError("layers", "a list of names of layers", layers, f"Write layers=[{layers!r}]")
     check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
     seeds = _seeds(seed, num_starts)
     fit = model if isinstance(model, FitResult) else None
@@ -170,7 +174,7 @@ def audit(
 
 def _seeds(seed: int, num_starts: int) -> range:
     num_starts = check_integer("num_starts", num_starts, low=1)
-    check_integer("seed", seed + num_starts - 1, low=0, high=MAX_SEED)
+    check_integer("seed", seed, low=0, high=MAX_SEED - num_starts + 1)
     return range(seed, seed + num_starts)
 
 

@@ -128,7 +128,9 @@ def _start(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], place: int)
             min_distance=stored["min_distance"],
             item_distance=own["item_distance"],
             distance=SplitDistance(
-                stored["visible_distance"], stored["null_space_distance"], own["visible_distance"]
+                to_number(stored["visible_distance"]),
+                to_number(stored["null_space_distance"]),
+                own["visible_distance"],
             ),
         ),
         chance_snr=own["chance_snr"],

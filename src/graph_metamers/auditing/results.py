@@ -147,7 +147,7 @@ class Audit:
                 "depth": layer.depth,
                 "num_starts": len(layer.starts),
                 "num_metamers": layer.num_metamers,
-                "status": layer.metamer.status.value,
+                "first_status": layer.metamer.status.value,
                 "steps": sum(start.steps for start in layer.starts) / len(layer.starts),
             }
             for name, measure in layer.measures.items():

@@ -50,7 +50,7 @@ def majority(share: Interval) -> Majority:
 
 
 def kind_of(layer: LayerAudit) -> Literal["visible", "null space"]:
-    """What kind the metamers of a layer are.
+    """What kind most metamers of a layer are.
 
     `"null space"` if more nodes pass the gates by differing where the layer does not read than by
     differing where it does (by their intervals; with one start by their values), else `"visible"`.

@@ -20,6 +20,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.rules import compare, kind_of, majority
+from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from graph_metamers.auditing.results import Audit
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics import Interval
-
-MAX_ADVICE = 5
-CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doing as well as the model
 
 
 def verdict(audit: Audit) -> tuple[str, ...]:
@@ -58,25 +56,21 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
-    """At most five sentences about what to do now, by rule, the most urgent first."""
-    sentences: list[str | None] = []
-    for rule in (_advise_training, _advise_findings, _advise_control, _advise_budget, _advise_width):
-        sentences += [rule(audit) for audit in audits]
-    sentences.append(_advise_use(audits))
-    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))[:MAX_ADVICE]
-
-
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
     loss = max(_ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
     same = [layer.measures["prediction_agreement"] for layer in matched]
     distance = _span([layer.measures["visible_distance"].interval for layer in matched], _plain)
+    everything = "" if all(layer.is_matched for layer in matched) else _ALL_STARTS
     return (
         f"{audit.model_name} was matched at {_where(audit, matched)}, from {_starts(matched)}: with features "
-        f"at a visible distance of {distance} (0 = the reference, 1 = unrelated features), activations stay "
-        f"the same to a loss of {loss:.2g}, and {_span([measure.interval for measure in same])} of the "
-        f"predictions stay ({_span([measure.chance_interval for measure in same])} with unrelated features)."
+        f"at a visible distance of {distance} (0 = the reference, 1 = unrelated features), activations are "
+        f"the same up to a loss of {_short(loss)}, and {_span([measure.interval for measure in same])} of "
+        f"the predictions stay ({_span([measure.chance_interval for measure in same])} with unrelated "
+        f"features){everything}."
     )
+
+
+_ALL_STARTS = "; these are means over all starts, also those from which nothing was found"
 
 
 def _gate_sentences(audit: Audit, layers: Sequence[LayerAudit]) -> list[str]:
@@ -97,7 +91,10 @@ def _gate_sentences(audit: Audit, layers: Sequence[LayerAudit]) -> list[str]:
 
 def _gate_answer(share: Measure) -> str:
     above = compare(share.interval, share.chance_interval)
-    return majority(share.interval) if above == "above" else above
+    if above == "above":
+        most = majority(share.interval)
+        return "open majority" if most == "undecided" else most
+    return above
 
 
 _GATES = (
@@ -110,19 +107,26 @@ _GATE_SENTENCES = {
     + _GATES
     + " (unrelated features: {chance}), "
     "so most nodes are no metamers on their own.",
+    "open majority": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: "
+    "{chance}); whether that is most of them, {starts} starts do not decide.",
     "undecided": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: "
-    "{chance}); whether that is most of them, or more than by chance, {starts} starts do not decide.",
-    "below": "Node by node: at {where} fewer nodes pass the gates than with unrelated features.",
+    "{chance}); {starts} starts do not show that this is more than by chance.",
+    "below": "Node by node: at {where} {found} of the nodes "
+    + _GATES
+    + ", fewer than with unrelated features "
+    "({chance}).",
     "no interval": "Node by node: at {where}, in this one search, {found} of the nodes " + _GATES + " "
     "(unrelated features: {chance}); one start has no interval, so how far this repeats is not known.",
 }
 
 
 def _counting_sentence(audit: Audit, layers: Sequence[LayerAudit]) -> str:
+    hidden = [layer.measures["null_space_share"].interval for layer in layers]
+    seen = [layer.measures["visible_share"].interval for layer in layers]
     return (
-        f"{audit.model_name} was matched at {_where(audit, layers)}, from {_starts(layers)}, only by "
-        "features that differ where the layer does not read (kind “null space”): that follows from counting "
-        "dimensions and is no finding about what the model has learned."
+        f"{audit.model_name} was matched at {_where(audit, layers)}, from {_starts(layers)}; but "
+        f"{_span(hidden)} of the nodes are metamers only by differing where the layer does not read (kind "
+        f"“null space”), which follows from counting dimensions, and {_span(seen)} by differing where it does."
     )
 
 
@@ -142,9 +146,11 @@ def _prediction_sentences(layers: Sequence[LayerAudit]) -> list[str]:
 
 
 def _closing_sentence(audit: Audit) -> str:
+    starts = audit.num_starts
     ranges = (
-        f"Ranges are 95% intervals over {audit.num_starts} starts of the search in this one trained model"
-        if audit.num_starts > 1
+        f"Ranges are 95% intervals over {starts} starts of the search in this one trained model"
+        f"{_caution(starts)}"
+        if starts > 1
         else "All numbers are of one start of the search in this one trained model"
     )
     return (
@@ -153,74 +159,39 @@ def _closing_sentence(audit: Audit) -> str:
     )
 
 
+def _caution(num_starts: int) -> str:
+    """How often bootstrap intervals over so few starts really hold the truth, as measured."""
+    if num_starts < FEWEST_FOR_BOOTSTRAP:
+        return ""
+    known = [share for least, share in _COVERAGE.items() if least <= num_starts]
+    return f" (with so few starts they hold the truth in about {known[-1]} of cases)" if known else ""
+
+
+_COVERAGE = {5: "84%", 8: "89%", 10: "90%", 20: "92%", 30: "93%"}
+"""Number of starts -> measured coverage of a nominal 95% interval; see `bootstrap_interval`."""
+
+
 def _failed_sentence(layer: LayerAudit) -> str:
-    starts = layer.starts
+    starts, budget = layer.starts, layer.metamer.config.get("steps")
     where = f"At {layer.name}, from {len(starts)} starts," if len(starts) > 1 else f"At {layer.name}"
-    if all(start.status is Status.RECOVERED_REFERENCE for start in starts):
+    came_back = [start for start in starts if start.status is Status.RECOVERED_REFERENCE]
+    others = [start for start in starts if start.status is not Status.RECOVERED_REFERENCE]
+    if not others:
         return f"{where} the search came back to the reference itself: no metamer was found."
-    best = min(start.activation_loss for start in starts)
+    best = min((s.activation_loss for s in others if math.isfinite(s.activation_loss)), default=math.nan)
+    stalled = sum(start.status is Status.STALLED for start in others)
+    remarks = [f"{len(came_back)} came back to the reference itself"] if came_back else []
+    remarks += [f"{stalled} stopped getting better before that"] if stalled else []
     return (
-        f"{where} no metamer was found within {max(start.steps for start in starts)} steps: the best "
-        f"activation loss is {best:.2g} (asked for {layer.metamer.tolerance:g}; unrelated features have "
+        f"{where} no metamer was found within {budget} steps"
+        f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
+        f"(asked for {layer.metamer.tolerance:g}; unrelated features have "
         f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
     )
 
 
-def _advise_training(audit: Audit) -> str | None:
-    if not audit.at_chance:
-        return None
-    return f"Train {audit.model_name} again before reading anything else here: it is at chance."
-
-
-def _advise_findings(audit: Audit) -> str | None:
-    warnings = [finding for finding in audit.checks.warnings if finding.code != "at-chance"]
-    return f"{warnings[0].expected.capitalize()}; {warnings[0].got}. {warnings[0].mend}" if warnings else None
-
-
-def _advise_control(audit: Audit) -> str | None:
-    for name, accuracy in audit.controls.items():
-        if accuracy.accuracy >= audit.scores.test.accuracy - CLOSE_CONTROL:
-            return (
-                f"{name.capitalize()}, which sees no features, is {accuracy.accuracy:.1%} right on "
-                f"{audit.dataset.name}: the edges alone nearly give the classes away, so test the model on "
-                "nodes whose neighbours mislead before trusting that it reads features."
-            )
-    return None
-
-
-def _advise_budget(audit: Audit) -> str | None:
-    too_short = (Status.MAX_STEPS, Status.STALLED, Status.TIME_LIMIT)
-    failed = [
-        layer.name for layer in audit.layers if any(start.status in too_short for start in layer.starts)
-    ]
-    if not failed:
-        return None
-    return (
-        f"For {audit.model_name} at {', '.join(failed)}, search longer (--steps) or from other starts "
-        "(--seed) before concluding anything from searches that found no metamer."
-    )
-
-
-def _advise_width(audit: Audit) -> str | None:
-    hidden = [layer.width for layer in audit.layers if not layer.name.startswith("output")]
-    narrowest = min(hidden, default=audit.dataset.num_features)
-    if narrowest >= audit.dataset.num_features:
-        return None
-    return (
-        f"Part of this is counting: {audit.dataset.num_features} features a node are squeezed into as few as "
-        f"{narrowest} numbers, so some directions have to be lost. Compare a wider model (--hidden-channels) "
-        "before blaming the architecture."
-    )
-
-
-def _advise_use(audits: Sequence[Audit]) -> str | None:
-    names = [audit.model_name for audit in audits if any(layer.num_metamers for layer in audit.layers)]
-    if not names:
-        return None
-    return (
-        f"Changes like those pictured reach no alarm that watches the activations or predictions of "
-        f"{' or '.join(dict.fromkeys(names))}: if they matter to you, watch the input features themselves."
-    )
+def _joined(remarks: Sequence[str]) -> str:
+    return ", ".join(remarks)
 
 
 def _where(audit: Audit, layers: Sequence[LayerAudit]) -> str:
@@ -259,11 +230,11 @@ def _ends(interval: Interval) -> tuple[float, float]:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.2f}"
+    return f"{value:.2f}" if math.isfinite(value) else "not defined"
 
 
 def _short(value: float) -> str:
-    return f"{value:.2g}"
+    return "not defined" if math.isnan(value) else f"{value:.2g}"
 
 
 def _percent(share: float, digits: int = 1) -> str:

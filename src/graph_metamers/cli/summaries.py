@@ -11,7 +11,7 @@ import graph_metamers as gm
 from graph_metamers.cli.printing import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _COLUMNS = (
@@ -24,13 +24,13 @@ _COLUMNS = (
     "same prediction",
 )
 
-_SHOWN = {
-    "activation_loss": ".2g",
-    "visible_distance": ".2f",
-    "passing_share": ".1%",
-    "prediction_agreement": ".1%",
-}
-"""Measure -> its digits, in the order of the last columns."""
+
+def _loss(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _distance(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def print_audits(audits: Sequence[gm.Audit]) -> None:
@@ -50,7 +50,7 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
     print_table(_COLUMNS, [line for audit in audits for row in audit.rows() for line in _rows(row)])
-    starts = min(audit.num_starts for audit in audits)
+    starts = max(audit.num_starts for audit in audits)
     brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
     typer.echo(f"Means over the starts {brackets}; chance is the same for unrelated features.\n")
 
@@ -79,16 +79,31 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
 def _rows(row: Mapping[str, Any]) -> list[list[str]]:
     """What was found, and below it the same numbers for unrelated features."""
     found = f"{row['num_metamers']} of {row['num_starts']}"
-    values = [_cell(row, name, digits) for name, digits in _SHOWN.items()]
-    chances = [_cell(row, f"{name}_chance", digits) for name, digits in _SHOWN.items()]
+    values = [_cell(row, name, show) for name, show in _SHOWN.items()]
+    chances = [_cell(row, f"{name}_chance", show) for name, show in _SHOWN.items()]
     return [[row["model"], row["layer"], found, *values], ["", "chance", "", *chances]]
 
 
-def _cell(row: Mapping[str, Any], name: str, digits: str) -> str:
+def _cell(row: Mapping[str, Any], name: str, show: Callable[[float], str]) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    value = f"{row[name]:{digits}}"
     if math.isnan(low):
-        return value
+        return show(row[name])
     # The unit once: the line has to fit a terminal.
-    ends = ", ".join(f"{end:{digits}}".removesuffix("%") for end in (low, high))
-    return f"{value} [{ends}]"
+    ends = ", ".join(show(end).removesuffix("%") for end in (low, high))
+    return f"{show(row[name])} [{ends}]"
+
+
+def _share(value: float) -> str:
+    """Never rounded up to 100% or down to 0%."""
+    from graph_metamers.report.numbers import percent  # noqa: PLC0415 (the report imports plotly)
+
+    return percent(value).replace(" ", "")
+
+
+_SHOWN: Mapping[str, Callable[[float], str]] = {
+    "activation_loss": _loss,
+    "visible_distance": _distance,
+    "passing_share": _share,
+    "prediction_agreement": _share,
+}
+"""Measure -> how it is shown, in the order of the last columns."""

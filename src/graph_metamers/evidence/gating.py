@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data, HeteroData
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.evidence.null import NullDistribution
 from graph_metamers.inputs import Vary, resolve_variables
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
@@ -19,11 +21,14 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
-    from graph_metamers.evidence.null import NullDistribution
     from graph_metamers.inputs import Variables
     from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
+
+
+MIN_DISTANCE = 0.1
+"""What gate 3 asks for of a graph that no search has made; the default of `generate`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +116,7 @@ def gates(
     null: NullDistribution,
     *,
     vary: Vary = "features",
-    min_distance: float = 0.1,
+    min_distance: float | None = None,
 ) -> GateReport:
     """Ask every item of a changed graph whether it is a metamer.
 
@@ -124,7 +129,7 @@ def gates(
     vary
         What was allowed to vary; its features are what gate 3 looks at.
     min_distance
-        What gate 3 asks for, on the chance scale.
+        What gate 3 asks for, on the chance scale; default: what the metamer was searched with, else 0.1.
 
     Returns
     -------
@@ -140,7 +145,13 @@ def gates(
     Method: after Feather et al. 2023; per item instead of their pooled maximum, which fails every node of a
     graph that has nodes with equal activations (ours).
     """
+    if min_distance is None:
+        min_distance = candidate.min_distance if isinstance(candidate, Metamer) else MIN_DISTANCE
     check_real("min_distance", min_distance, low=0)
+    if not isinstance(candidate, Metamer | Data | HeteroData):
+        raise ParameterError("candidate", "a Metamer, or a changed version of the null's graph", candidate)
+    if not isinstance(null, NullDistribution):
+        raise ParameterError("null", "a NullDistribution, from null_distribution", null)
     graph = candidate.graph if isinstance(candidate, Metamer) else candidate
     variables = resolve_variables(vary, null.reference)
     space = visible_space(null.view, variables, null.layer)

@@ -46,7 +46,7 @@ class Observation:
     Attributes
     ----------
     numbers
-        Name of a measure (see `measures.MEANINGS`) -> its value.
+        Name of a measure (see `measures.TEXTS`) -> its value.
     gates
         Which items are metamers.
     predictions

@@ -46,7 +46,10 @@ class Comparison:
 
 
 def comparisons(audits: Sequence[tuple[ModelLabel, Audit]]) -> tuple[Comparison, ...]:
-    """Compare the visible distances of every two models with data set and starts in common, at every depth.
+    """Compare the visible distances of every two models that can be compared, at every depth.
+
+    They can if they have the data set, the name of the layer, tolerance and least distance, and at least
+    `FEWEST_PAIRS` starts in common, and if every start found a metamer.
 
     A paired t test, since the Wilcoxon test of five pairs can never be below 0.06. It compares two trained
     models; architectures would need several trainings of each.
@@ -68,36 +71,44 @@ def comparisons(audits: Sequence[tuple[ModelLabel, Audit]]) -> tuple[Comparison,
 
 @dataclass(frozen=True)
 class _Runs:
+    """The visible distances of a layer's metamers, by seed, and what has to agree to compare them."""
+
     model: ModelLabel
     layer: LayerAudit
     fingerprint: str
     distances: dict[int, float]
 
+    @property
+    def terms(self) -> tuple[str, str, float, float]:
+        """Data set, layer, tolerance and least distance."""
+        metamer = self.layer.metamer
+        return self.fingerprint, self.layer.name, metamer.tolerance, metamer.min_distance
+
 
 def _comparable(audits: Sequence[tuple[ModelLabel, Audit]], depth: int) -> list[_Runs]:
+    """The layers at a depth of which every start found a metamer."""
     fingerprints = {label: audit.dataset.fingerprint for label, audit in audits}
-    return [
-        _Runs(
-            label,
-            layer,
-            fingerprints[label],
-            dict(
-                zip(
-                    [start.seed for start in layer.starts],
-                    layer.measures["visible_distance"].values,
-                    strict=True,
-                )
-            ),
-        )
-        for label, layer in layers_at(audits, depth)
-    ]
+    found = []
+    for label, layer in layers_at(audits, depth):
+        seeds = [start.seed for start in layer.starts]
+        distances = dict(zip(seeds, layer.measures["visible_distance"].values, strict=True))
+        if layer.is_matched:
+            found.append(_Runs(label, layer, fingerprints[label], distances))
+    return found
 
 
 def _test(one: _Runs, other: _Runs) -> PairedTest | None:
     seeds = sorted(one.distances.keys() & other.distances.keys())
-    if one.fingerprint != other.fingerprint or len(seeds) < FEWEST_PAIRS:
+    if one.terms != other.terms or len(seeds) < FEWEST_PAIRS:
         return None
     return paired_test([one.distances[s] for s in seeds], [other.distances[s] for s in seeds], method="t")
+
+
+def shown_p(p_value: float) -> str:
+    """A p-value as shown."""
+    if math.isnan(p_value):
+        return "not defined"
+    return power_of_ten(p_value) if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def _comparison(one: _Runs, other: _Runs, test: PairedTest, p_value: float) -> Comparison:
@@ -107,9 +118,5 @@ def _comparison(one: _Runs, other: _Runs, test: PairedTest, p_value: float) -> C
         number(test.difference.estimate),
         ends(test.difference, number),
         number(test.effect_size.cohens_d_z, 1),
-        "not defined"
-        if math.isnan(p_value)
-        else power_of_ten(p_value)
-        if p_value < 0.001
-        else f"{p_value:.3f}",
+        shown_p(p_value),
     )

@@ -82,15 +82,18 @@ class LayersSection:
         The cross-layer matrices of models with several audited layers.
     comparisons
         Differences between models, paired by start.
-    num_starts
-        Fewest starts of any layer; with one there are no intervals.
+    starts
+        From how many starts the layers were searched: `5`, or `1 to 5`.
+    has_intervals
+        Whether any layer was searched from more than one.
     """
 
     figure: Plot
     rows: tuple[LayerRow, ...]
     cross: tuple[CrossTable, ...]
     comparisons: tuple[Comparison, ...]
-    num_starts: int
+    starts: str
+    has_intervals: bool
 
 
 def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
@@ -114,12 +117,14 @@ def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
             LegendEntry("limit: below it is the reference again", None, "dot"),
         ),
     )
+    counts = sorted({len(layer.starts) for audit in audits for layer in audit.layers})
     return LayersSection(
         figure,
         tuple(_layer_row(label, layer) for label, audit in pairs for layer in audit.layers),
         tuple(cross_table(label, audit) for label, audit in pairs if len(audit.layers) > 1),
         comparisons(pairs),
-        min(len(layer.starts) for audit in audits for layer in audit.layers),
+        str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
+        counts[-1] > 1,
     )
 
 

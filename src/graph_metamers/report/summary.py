@@ -68,9 +68,9 @@ class ModelSummary:
     ----------
     model
         Its label.
-    layer, found, is_found, kind
-        Which layer the numbers are of, from how many starts a metamer of it was found, whether from any, and
-        of which kind.
+    layer, found, is_found, is_matched, kind
+        Which layer the numbers are of, from how many starts a metamer of it was found, whether from any and
+        from all, and of which kind.
     scores
         Its test accuracy, chance, and the controls.
     num_test
@@ -85,6 +85,7 @@ class ModelSummary:
     layer: str
     found: str
     is_found: bool
+    is_matched: bool
     kind: str
     scores: tuple[Score, ...]
     num_test: str
@@ -188,6 +189,7 @@ def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> Mo
         layer=layer.name if layer else "",
         found=layer.found if layer else "",
         is_found=layer is not None and layer.num_metamers > 0,
+        is_matched=layer is not None and layer.is_matched,
         kind=kind_of(layer) if layer else "",
         scores=(
             _score("this model", test),

@@ -93,6 +93,36 @@ def test_the_cross_layer_matrix_is_the_loss_at_every_layer(audit, digits_fit, di
     assert pairs == [(layer, other) for layer in layers for other in layers]
 
 
+def test_an_own_model_with_weights_that_are_views_is_saved(digits, tmp_path):
+    class Transposed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            generator = torch.Generator().manual_seed(0)
+            self.weight = torch.nn.Parameter(torch.randn(10, 64, generator=generator).t())
+
+        def forward(self, x):
+            return x @ self.weight
+
+    audit = gm.audit(
+        Transposed(), digits, layers=["output"], num_starts=2, budget=gm.Budget(steps=5), name="own"
+    )
+    audit.save(tmp_path / "own")
+    loaded = gm.load_audit(tmp_path / "own")
+    assert loaded.model is None
+    assert gm.verdict(loaded) == gm.verdict(audit)
+    readable = {path.stat().st_mode & 0o044 for path in (tmp_path / "own").rglob("*") if path.is_file()}
+    assert readable == {0o044}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"dataset": "digits"}, "dataset"), ({"layers": "output"}, "layers")]
+)
+def test_wrong_types_are_said(digits_fit, digits, options, message):
+    dataset = options.pop("dataset", digits)
+    with pytest.raises(gm.ParameterError, match=f"'{message}' parameter must be"):
+        gm.audit(digits_fit, dataset, **options)
+
+
 def test_one_start_has_no_interval_and_decides_nothing(digits_fit, digits):
     audit = gm.audit(digits_fit, digits, num_starts=1, layers=["output"])
     row = audit.rows()[0]

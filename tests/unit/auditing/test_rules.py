@@ -85,14 +85,15 @@ def test_most_nodes_needs_an_interval_above_a_half(audit):
     assert "only" in few
     assert "most nodes are no metamers on their own" in few
     open_ = verdict(audit, visible_share=(spread(0.52, 0.1), NO_CHANCE))
-    assert "5 starts do not decide" in open_
+    assert "whether that is most of them, 5 starts do not decide" in open_
+    assert "more than by chance" not in open_
 
 
 def test_more_than_chance_needs_intervals_apart(audit):
     for chance in (spread(0.7, 0.05), spread(0.68, 0.1)):
         text = verdict(audit, visible_share=(spread(0.7, 0.05), chance))
-        assert "5 starts do not decide" in text
-    assert "fewer nodes pass the gates than with unrelated features" in verdict(
+        assert "5 starts do not show that this is more than by chance" in text
+    assert "fewer than with unrelated features" in verdict(
         audit, visible_share=(spread(0.2, 0.01), spread(0.4, 0.01))
     )
 
@@ -111,7 +112,7 @@ def test_metamers_by_counting_are_never_in_the_headline(audit):
         "visible_distance": ([0.0] * STARTS, [1.0] * STARTS),
     }
     text = verdict(audit, **counted)
-    assert "follows from counting dimensions" in text
+    assert "follows from counting dimensions, and 0% by differing where it does" in text
     assert "visible distance" not in text
     assert kind_of(with_measures(audit, **counted).layers[0]) == "null space"
     # Overlapping intervals do not make it one by counting.
@@ -141,6 +142,41 @@ def test_starts_that_found_nothing_are_counted(audit):
     assert "came back to the reference itself" in back
     for text in (nothing, back):
         assert "exist" not in text
+
+
+def test_means_over_failed_starts_are_said_to_be_such(audit):
+    found, none = gm.Status.CONVERGED, gm.Status.MAX_STEPS
+    mixed = " ".join(gm.verdict(with_statuses(audit, found, none, found, found, none)))
+    assert "means over all starts, also those from which nothing was found" in mixed
+    assert "means over all starts" not in " ".join(gm.verdict(audit))
+
+
+def test_failed_searches_say_how_they_ended_and_the_best_finite_loss(audit):
+    stalled, back = gm.Status.STALLED, gm.Status.RECOVERED_REFERENCE
+    mixed = with_statuses(audit, back, *[stalled] * (STARTS - 1))
+    layer = mixed.layers[0]
+    losses = (1e-9, math.nan, 0.05, 0.2, math.inf)
+    starts = tuple(
+        replace(start, activation_loss=loss) for start, loss in zip(layer.starts, losses, strict=True)
+    )
+    text = " ".join(gm.verdict(replace(mixed, layers=(replace(layer, starts=starts),))))
+    assert (
+        "within 2000 steps (1 came back to the reference itself, 4 stopped getting better before that)"
+        in text
+    )
+    assert "the best activation loss is 0.05" in text
+    assert "search with another solver" in " ".join(gm.advice([mixed]))
+    assert "search longer" not in " ".join(gm.advice([mixed]))
+
+
+def test_so_few_starts_are_said_to_hold_the_truth_less_often(audit):
+    assert "with so few starts they hold the truth in about 84% of cases" in " ".join(gm.verdict(audit))
+
+
+def test_advice_about_alarms_is_for_shown_metamers_of_models_that_have_learned(audit):
+    assert "watches the matched layer alone (output of GCN)" in " ".join(gm.advice([audit]))
+    scores = replace(audit.scores, test=replace(audit.scores.test, p_value=0.5))
+    assert "alarm" not in " ".join(gm.advice([replace(audit, scores=scores)]))
 
 
 def test_a_stated_range_is_never_narrower_than_the_interval(audit):

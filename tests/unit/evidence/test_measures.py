@@ -24,6 +24,21 @@ def test_intervals_over_starts_are_scipys():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+@pytest.mark.parametrize("values", [[0.4, 0.6], [0.4, 0.5, 0.6], [0.1, 0.2, 0.3, 0.6]])
+def test_with_few_starts_it_is_students_interval(values):
+    found = interval_over_starts(values)
+    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+    cut = interval_over_starts(values, (0.0, 1.0))
+    assert (cut.low, cut.high) == (max(0, found.low), min(1, found.high))
+
+
+def test_students_interval_holds_the_truth_as_often_as_it_says():
+    draws = np.random.default_rng(0).normal(size=(2000, 3))
+    held = [interval.low <= 0 <= interval.high for interval in map(interval_over_starts, draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+
+
 @pytest.mark.parametrize(
     ("values", "mean"), [([1.0, math.inf], math.inf), ([1.0, math.nan], math.nan), ([math.inf] * 3, math.inf)]
 )
@@ -37,7 +52,7 @@ def test_a_measure_knows_its_label_and_its_chance_level():
     measure = described_measure("spearman", [0.5, 0.7], [0.1, 0.2])
     assert (measure.label, measure.value) == ("Spearman correlation", pytest.approx(0.6))
     assert measure.chance == pytest.approx(0.15)
-    assert measure.interval.low == 0.5
+    assert (measure.interval.low, measure.interval.high) == (pytest.approx(-0.67062047), 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+"""What to do after an audit: at most five sentences by rule, the most urgent first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graph_metamers.synthesis import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from graph_metamers.auditing.results import Audit
+
+MAX_ADVICE = 5
+CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doing as well as the model
+
+
+def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
+    """At most five sentences about what to do now, by rule, the most urgent first."""
+    sentences: list[str | None] = []
+    for rule in (_advise_training, _advise_findings, _advise_control, _advise_budget, _advise_width):
+        sentences += [rule(audit) for audit in audits]
+    sentences.append(_advise_use(audits))
+    return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))[:MAX_ADVICE]
+
+
+def _advise_training(audit: Audit) -> str | None:
+    if not audit.at_chance:
+        return None
+    return f"Train {audit.model_name} again before reading anything else here: it is at chance."
+
+
+def _advise_findings(audit: Audit) -> str | None:
+    warnings = [finding for finding in audit.checks.warnings if finding.code != "at-chance"]
+    return f"{warnings[0].expected.capitalize()}; {warnings[0].got}. {warnings[0].mend}" if warnings else None
+
+
+def _advise_control(audit: Audit) -> str | None:
+    own = audit.scores.test.accuracy
+    for name, accuracy in audit.controls.items():
+        close = accuracy.accuracy >= own - CLOSE_CONTROL
+        if close and not accuracy.at_chance and not audit.at_chance:
+            return (
+                f"{name.capitalize()}, which sees no features, is {accuracy.accuracy:.1%} right on the test "
+                f"nodes of {audit.dataset.name}, {audit.model_name} {own:.1%}: the edges alone nearly give the "
+                "classes away, so test the model on nodes whose neighbours mislead before trusting that it "
+                "reads features."
+            )
+    return None
+
+
+def _advise_budget(audit: Audit) -> str | None:
+    too_short = _layers_with(audit, (Status.MAX_STEPS, Status.TIME_LIMIT))
+    stalled = _layers_with(audit, (Status.STALLED,))
+    if not too_short and not stalled:
+        return None
+    where = ", ".join(dict.fromkeys(too_short + stalled))
+    ways = ["search longer (--steps)"] if too_short else []
+    ways += ["search with another solver (--solver)"] if stalled else []
+    return (
+        f"For {audit.model_name} at {where}, {' or '.join(ways)} or from other starts (--seed) before "
+        "concluding anything from searches that found no metamer."
+    )
+
+
+def _layers_with(audit: Audit, statuses: Collection[Status]) -> list[str]:
+    return [layer.name for layer in audit.layers if any(start.status in statuses for start in layer.starts)]
+
+
+def _advise_width(audit: Audit) -> str | None:
+    hidden = [layer.width for layer in audit.layers if layer.name != "output"]
+    narrowest = min(hidden, default=audit.dataset.num_features)
+    if narrowest >= audit.dataset.num_features:
+        return None
+    return (
+        f"Part of this is counting: {audit.dataset.num_features} features a node are squeezed into as few as "
+        f"{narrowest} numbers, so some directions have to be lost. Compare a wider model (--hidden-channels) "
+        "before blaming the architecture."
+    )
+
+
+def _advise_use(audits: Sequence[Audit]) -> str | None:
+    places = [
+        f"{layer.name} of {audit.model_name}"
+        for audit in audits
+        if not audit.at_chance
+        for layer in audit.layers
+        if layer.metamer.is_metamer
+    ]
+    if not places:
+        return None
+    return (
+        "Changes like those pictured reach no alarm that watches the matched layer alone "
+        f"({', '.join(dict.fromkeys(places))}): if they matter to you, watch the input features, or the "
+        "earlier layers, too."
+    )
