@@ -126,7 +126,8 @@ def _counting_sentence(audit: Audit, layers: Sequence[LayerAudit]) -> str:
     return (
         f"{audit.model_name} was matched at {_where(audit, layers)}, from {_starts(layers)}; but "
         f"{_span(hidden)} of the nodes are metamers only by differing where the layer does not read (kind "
-        f"“null space”), which follows from counting dimensions, and {_span(seen)} by differing where it does."
+        f"“null space”), which follows from counting dimensions, and {_span(seen)} by differing where it "
+        "does."
     )
 
 
