@@ -43,8 +43,8 @@ def _advise_control(audit: Audit) -> str | None:
             return (
                 f"{name.capitalize()}, which sees no features, is {accuracy.accuracy:.1%} right on the test "
                 f"nodes of {audit.dataset.name}, {audit.model_name} {own:.1%}: the edges alone nearly give "
-                "the classes away, so test the model on nodes whose neighbours mislead before trusting that it "
-                "reads features."
+                "the classes away, so test the model on nodes whose neighbours mislead before trusting that "
+                "it reads features."
             )
     return None
 
