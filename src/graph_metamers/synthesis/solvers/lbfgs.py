@@ -102,14 +102,14 @@ def _direction(
     weights = []
     for pair in reversed(pairs):
         weight = pair.inverse_curvature * pair.step.dot(direction)
-        direction = direction - weight * pair.change
+        direction.addcmul_(pair.change, weight, value=-1)
         weights.append(weight)
     if pairs:
         last = pairs[-1]
-        direction = direction / (last.inverse_curvature * last.change.dot(last.change))
+        direction /= last.inverse_curvature * last.change.dot(last.change)
     for pair, weight in zip(pairs, reversed(weights), strict=True):
         correction = pair.inverse_curvature * pair.change.dot(direction)
-        direction = direction + (weight - correction) * pair.step
+        direction.addcmul_(pair.step, weight - correction)
     if bounds is not None:
         direction = direction.masked_fill(held, 0.0)
     descends = bool(direction.dot(free_gradient) < 0)
