@@ -50,8 +50,12 @@ check: $(VENV)/.installed  ## Format, lint, types, and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed  ## Compare the solvers side by side
-	$(BIN)/python benchmarks/solvers.py
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) --no-build-isolation --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side (half an hour)
+	$(BIN)/python benchmarks/features.py
 
 docs: $(VENV)/.installed-docs  ## Build the documentation into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
