@@ -71,6 +71,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ProgressBar",
         "SearchProgress",
         "Status",
+        "WordSwaps",
         "generate",
         "generate_many",
         "load_metamer",
@@ -236,6 +237,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Status as Status,
+    )
+    from graph_metamers.synthesis import (
+        WordSwaps as WordSwaps,
     )
     from graph_metamers.synthesis import (
         generate as generate,

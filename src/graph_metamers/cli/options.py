@@ -116,7 +116,7 @@ class SearchOptions:
 
     solver: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Of the search: auto, lbfgs or adam.", rich_help_panel=_SEARCH),
+        typer.Option(metavar="NAME", help="Of the search: auto, lbfgs, adam or word_swaps.", rich_help_panel=_SEARCH),
     ] = "auto"
     init: Annotated[
         str,

@@ -261,6 +261,11 @@ class Annealer:
         """The item in every slot now, int64 [slots], group after group; to come back to with `restart`."""
         return self._items.copy()
 
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The group of every slot, int64 [slots]."""
+        return self._owners
+
     def restart(
         self, *, items: NDArray[np.int64] | None = None, targets: NDArray[np.floating] | None = None
     ) -> None:

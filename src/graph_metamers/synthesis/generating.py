@@ -80,8 +80,8 @@ def generate(
     forward
         How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
     solver
-        `"lbfgs"`, `"adam"`, an `LBFGS` or `Adam` object, or `"auto"`: L-BFGS where the loss is smooth, Adam
-        for binary features.
+        `"lbfgs"`, `"adam"`, `"word_swaps"`, an `LBFGS`, `Adam` or `WordSwaps` object, or `"auto"`: L-BFGS
+        where the loss is smooth, word swaps for binary features.
     init
         Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with
         another node's features; `"reference"`, the reference with a nudge, which finds out whether the

@@ -24,6 +24,7 @@ class LeastSquares:
     low: float | None = None
     high: float | None = None
     is_smooth: bool = True
+    is_binary: bool = False
 
     @property
     def bounds(self):
@@ -118,9 +119,10 @@ def test_lbfgs_refuses_a_loss_without_a_slope():
 def test_auto_follows_the_problem():
     assert resolve_solver("auto", LeastSquares()).name == "lbfgs"
     assert resolve_solver("auto", LeastSquares(is_smooth=False)).name == "adam"
+    assert resolve_solver("auto", LeastSquares(is_smooth=False, is_binary=True)).name == "word_swaps"
     for name in SOLVERS:
         assert resolve_solver(name, LeastSquares()).name == name
-    with pytest.raises(gm.ParameterError, match="'auto', 'adam', 'lbfgs'"):
+    with pytest.raises(gm.ParameterError, match="'auto', 'adam', 'lbfgs', 'word_swaps'"):
         resolve_solver("newton", LeastSquares())
 
 

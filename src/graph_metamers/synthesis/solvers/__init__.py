@@ -4,6 +4,7 @@ from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
+from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 __all__ = [
     "LBFGS",
@@ -14,5 +15,6 @@ __all__ = [
     "SearchProgress",
     "Solution",
     "Solver",
+    "WordSwaps",
     "resolve_solver",
 ]

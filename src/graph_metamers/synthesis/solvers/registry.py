@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
 STRAIGHT_THROUGH_LEARNING_RATE = 0.3  # logits start with a spread of 1: steps of 0.01 hardly reorder them
 
-SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS}
+SOLVERS: dict[str, Callable[[], Solver]] = {Adam.name: Adam, LBFGS.name: LBFGS, WordSwaps.name: WordSwaps}
 SOLVER_NAMES = ("auto", *SOLVERS)
 
 
 def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
-    """The solver that a name stands for; `auto` is L-BFGS where the loss is smooth, else Adam.
+    """The solver that a name stands for; `auto` is L-BFGS where the loss is smooth, else word swaps.
+
+    Word swaps are for binary features alone: where some are binary and others not, `auto` is Adam.
 
     Raises
     ------
@@ -33,4 +36,6 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     check_choice("solver", solver, SOLVER_NAMES)
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
-    return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver in ("auto", "adam") else SOLVERS[solver]()
+    if solver == "auto":
+        solver = WordSwaps.name if problem.is_binary else Adam.name
+    return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver == Adam.name else SOLVERS[solver]()
