@@ -116,7 +116,9 @@ class SearchOptions:
 
     solver: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Of the search: auto, lbfgs, adam or word_swaps.", rich_help_panel=_SEARCH),
+        typer.Option(
+            metavar="NAME", help="Of the search: auto, lbfgs, adam or word_swaps.", rich_help_panel=_SEARCH
+        ),
     ] = "auto"
     init: Annotated[
         str,

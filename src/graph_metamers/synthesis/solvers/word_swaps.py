@@ -60,8 +60,8 @@ class WordSwaps:
 
     Notes
     -----
-    Ours. The number of words of every node is kept for `Features(ones="total")` too. Time on Cora: 2 to 4
-    million proposals a second and a tenth of a second for a step, on one thread.
+    Ours. The number of words of every node is kept for `Features(ones="total")` too. Time on Cora: ten
+    million proposals a second and a tenth of a second for a step of the descent, on one thread.
     """
 
     proposals: int = 1000
