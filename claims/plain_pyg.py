@@ -58,7 +58,11 @@ def _convolution(config: dict[str, Any], inputs: int, outputs: int) -> nn.Module
 
 def load_network(folder: Path) -> Network:
     """The audited model, rebuilt from its saved weights."""
-    config = json.loads((folder / "audit.json").read_text())["config"]["model"]
+    return rebuild(folder, json.loads((folder / "audit.json").read_text())["config"]["model"])
+
+
+def rebuild(folder: Path, config: dict[str, Any]) -> Network:
+    """A network of this config with the weights of `model.safetensors`."""
     network = Network(config)
     network.load_state_dict(load_file(folder / "model.safetensors"))
     return network.eval()
@@ -104,6 +108,30 @@ def test_accuracy(folder: Path, test_nodes: Tensor) -> float:
     network, reference = load_network(folder), load_file(folder / "reference.safetensors")
     predicted = network(reference["x"], reference["edge_index"])["output"].argmax(dim=1)
     return float((predicted == reference["y"])[test_nodes].double().mean())
+
+
+@torch.no_grad()
+def recompute_words(model: Path, metamer: Path) -> dict[str, Any]:
+    """What a saved metamer with binary features is, by a network whose config is in `model.json`."""
+    network = rebuild(model, json.loads((model / "model.json").read_text()))
+    reference, graph = (load_file(metamer / f"{name}.safetensors") for name in ("reference", "graph"))
+    told = json.loads((metamer / "metamer.json").read_text())
+    x, words = graph["x"], reference["x"]
+    h, changed = (network(part["x"], part["edge_index"]) for part in (reference, graph))
+    (layer,) = told["layer"]
+    error = (changed[layer].double() - h[layer].double()).square().sum()
+    return {
+        "reported": told["activation_loss"],
+        "loss": float(error / h[layer].double().square().sum()),
+        "agreement": float((changed["output"].argmax(1) == h["output"].argmax(1)).double().mean()),
+        "accuracy": float((h["output"].argmax(1) == reference["y"]).double().mean()),
+        "reused": int((x * words).sum()),
+        "words": int(words.sum()),
+        "is_binary": bool(((x == 0) | (x == 1)).all()),
+        "counts_kept": torch.equal(x.sum(dim=1), words.sum(dim=1)),
+        "columns_kept": torch.equal(x.sum(dim=0), words.sum(dim=0)),
+        "edges_kept": torch.equal(graph["edge_index"], reference["edge_index"]),
+    }
 
 
 def _overlap(changed: Tensor, reference: Tensor) -> float:

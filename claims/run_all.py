@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOPICS = ("digits", "cora", "evidence", "zoo", "serving", "commands")
+TOPICS = ("digits", "cora", "evidence", "words", "zoo", "serving", "commands")
 
 
 def main() -> None:

@@ -72,6 +72,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ProgressBar",
         "SearchProgress",
         "Status",
+        "WordSwaps",
         "generate",
         "generate_many",
         "load_metamer",
@@ -240,6 +241,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Status as Status,
+    )
+    from graph_metamers.synthesis import (
+        WordSwaps as WordSwaps,
     )
     from graph_metamers.synthesis import (
         generate as generate,

@@ -117,7 +117,9 @@ class SearchOptions:
     solver: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Of the search: auto, lbfgs, adam or null_space.", rich_help_panel=_SEARCH
+            metavar="NAME",
+            help="Of the search: auto, lbfgs, adam, word_swaps or null_space.",
+            rich_help_panel=_SEARCH,
         ),
     ] = "auto"
     init: Annotated[

@@ -29,13 +29,15 @@ from graph_metamers.evidence.planted_graphs import (
 )
 from graph_metamers.inputs import Features, Vary
 from graph_metamers.randomness import generator_for
-from graph_metamers.synthesis import Metamer, Status, generate
+from graph_metamers.synthesis import Metamer, Status, WordSwaps, generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor, nn
     from torch_geometric.data import Data
+
+    from graph_metamers.synthesis.solvers import Solver
 
 FOUND = 0.9  # share of nodes, of a metamer within the tolerance: predictions that were nearly a tie may flip
 EXACT = 0.99  # share of nodes, where the activations are equal but for rounding
@@ -152,6 +154,7 @@ def lookup(seed: int) -> Outcome:
         "output",
         seed,
         vary=one_each,
+        solver=WordSwaps(reference_words="free"),  # its default never comes back, whatever a layer keeps
     )
     failed = metamer.status in (Status.RECOVERED_REFERENCE, Status.MAX_STEPS, Status.STALLED)
     return Outcome(
@@ -225,10 +228,11 @@ def _search(
     seed: int,
     *,
     vary: Vary = "features",
+    solver: str | Solver = "auto",
 ) -> tuple[Metamer, GateReport]:
     """Search with the settings that users have, and ask the gates."""
     model = planted(build, seed)
-    metamer = generate(model, graph, layer, vary=vary, seed=seed)
+    metamer = generate(model, graph, layer, vary=vary, solver=solver, seed=seed)
     return metamer, gates(metamer, null_distribution(model, graph, layer, pairs=PAIRS), vary=vary)
 
 

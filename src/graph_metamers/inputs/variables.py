@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.distance import InputDistance, squared_chance
+from graph_metamers.inputs.feature_values import BinaryFeatures
 from graph_metamers.inputs.features import Features
 from graph_metamers.inputs.slots import count_items, read_features, rows_of_items, write_features
 
@@ -44,6 +45,11 @@ class Variables:
     def is_smooth(self) -> bool:
         """Whether the loss is a continuous function of the point."""
         return all(values.is_smooth for values in self.values.values())
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether everything that varies is 0 or 1."""
+        return all(isinstance(values, BinaryFeatures) for values in self.values.values())
 
     @property
     def bounds(self) -> tuple[Tensor, Tensor] | None:
@@ -89,6 +95,18 @@ class Variables:
         """The real graph at a point."""
         parts = self._split(point.detach())
         return self._with({slot: self.values[slot].discretise(part) for slot, part in parts.items()})
+
+    def point_of(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The point, [p], whose real graph has these features, [n, F] per slot; for binary features alone."""
+        return torch.cat([(2 * features[slot] - 1).flatten() for slot in self.values])
+
+    def split(self, point: Tensor) -> dict[str, Tensor]:
+        """A point slot by slot, [n, F] each."""
+        return self._split(point)
+
+    def graph_with(self, features: Mapping[str, Tensor]) -> Graph:
+        """The reference with other features, [n, F] per slot."""
+        return self._with(features)
 
     def project(self, point: Tensor) -> Tensor:
         """Bring a point back to where it may be, [p]."""

@@ -6,7 +6,7 @@ from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
 from graph_metamers.synthesis.progress import ProgressBar
 from graph_metamers.synthesis.repeating import generate_many
-from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, SearchProgress
+from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, SearchProgress, WordSwaps
 from graph_metamers.synthesis.status import Status
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ProgressBar",
     "SearchProgress",
     "Status",
+    "WordSwaps",
     "check_search",
     "generate",
     "generate_many",

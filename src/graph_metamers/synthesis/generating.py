@@ -81,8 +81,9 @@ def generate(
     forward
         How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
     solver
-        `"lbfgs"`, `"adam"`, `"null_space"`, an object such as `LBFGS(history=20)`, or `"auto"`: L-BFGS where
-        the loss is smooth, Adam for binary features.
+        `"lbfgs"`, `"adam"`, `"word_swaps"`, `"null_space"`, an object such as `LBFGS(history=20)`, or
+        `"auto"`: L-BFGS where the loss is smooth; for binary features word swaps if the model reads few
+        enough numbers of them, else Adam.
     init
         Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with
         another node's features; `"reference"`, the reference with a nudge, which finds out whether the

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
+from graph_metamers.inputs.visible import visible_space
 from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.reading.functions import is_relu
 
@@ -86,6 +88,18 @@ class Problem:
         return self.space.is_smooth
 
     @property
+    def is_binary(self) -> bool:
+        """Whether everything that varies is 0 or 1."""
+        return self.variables.is_binary
+
+    @property
+    def num_directions(self) -> int:
+        """Numbers that the model reads of a row, at the most: the rank if compressed, else the features."""
+        if isinstance(self.searched, FeaturesThrough | Coordinates):
+            return self.searched.compression.rank
+        return max(values.reference.shape[1] for values in self.variables.values.values())
+
+    @property
     def bounds(self) -> tuple[Tensor, Tensor] | None:
         """Smallest and largest value of each coordinate, [p] each, or `None`."""
         return self.space.bounds
@@ -125,6 +139,60 @@ class Problem:
             objectives.append(loss + self._dead_unit_term(tap, target))
         return Evaluation(torch.stack(objectives).mean(), torch.stack(losses).mean())
 
+    def loss_of(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The activation loss of given features, [n, F] per slot; scalar, differentiable in them."""
+        return torch.stack([error.square().sum() / energy for error, energy in self._errors(features)]).mean()
+
+    def slopes(self, features: Mapping[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
+        """The activation loss of given features, [n, F] per slot, and its gradient with respect to them."""
+        leaves = {slot: x.detach().clone().requires_grad_() for slot, x in features.items()}
+        loss = self.loss_of(leaves)
+        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+        return float(loss.detach()), dict(zip(leaves, gradients, strict=True))
+
+    def probe(
+        self, features: Mapping[str, Tensor], probes: int, generator: torch.Generator
+    ) -> list[dict[str, Tensor]]:
+        """Gradients of random combinations of activations, scaled so that their squares tell curvature.
+
+        Returns
+        -------
+        list of dict of str to Tensor
+            `probes` times slot -> g, [n, F], with E[(g . d)^2] = ||J d||^2, where J is the derivative of the
+            activations, so scaled that the loss is || . ||^2: near a match a change d of the features alters
+            the loss by that much (Gauss-Newton).
+        """
+        leaves = {slot: x.detach().clone().requires_grad_() for slot, x in features.items()}
+        scaled = [error / (energy * len(self.targets)).sqrt() for error, energy in self._errors(leaves)]
+        found = []
+        for _ in range(probes):
+            weights = [torch.randn(part.shape, generator=generator).to(part) for part in scaled]
+            gradients = torch.autograd.grad(
+                scaled, list(leaves.values()), weights, retain_graph=True, materialize_grads=True
+            )
+            found.append(dict(zip(leaves, gradients, strict=True)))
+        return found
+
+    def visible_bases(self) -> dict[str, Tensor]:
+        """Slot -> orthonormal basis of what the layers read of its features, float64 [F, r].
+
+        Of a compressed problem what the whole model reads, which may be more.
+        """
+        if isinstance(self.searched, FeaturesThrough):
+            compression = self.searched.compression
+            return {compression.slot: compression.basis}
+        spaces = [visible_space(self.view, self.variables, layer).bases for layer in self.targets]
+        if len(spaces) == 1:
+            return dict(spaces[0])
+        return {slot: _span(torch.cat([bases[slot] for bases in spaces], dim=1)) for slot in spaces[0]}
+
+    def _errors(self, features: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Error and energy of every layer's chosen items; differentiable in the features."""
+        space = self.searched if isinstance(self.searched, FeaturesThrough) else self.variables
+        taps = self.view.taps(space.graph_with(features), list(self.targets))
+        pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
+        return [(value - target, target.square().sum()) for value, target in pairs]
+
     def _dead_unit_term(self, tap: Tap, target: Tensor) -> Tensor | float:
         if tap.activation_input is None or not is_relu(tap.source):
             return 0.0
@@ -134,3 +202,10 @@ class Problem:
     def choose(self, activation: Tensor) -> Tensor:
         """The rows of the items that have to match, [k, ...]."""
         return activation if self.index is None else activation[self.index]
+
+
+def _span(columns: Tensor) -> Tensor:
+    """Orthonormal basis of the space of some columns that have length 1 each, [F, r]."""
+    directions, sigma, _ = torch.linalg.svd(columns, full_matrices=False)
+    basis: Tensor = directions[:, sigma > 1e-9]
+    return basis

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.reading import ModelView
-from graph_metamers.synthesis.problem import Problem
+from graph_metamers.synthesis.problem import Problem, _span
 
 GRAPH = Data(
     x=torch.randn(8, 3, generator=torch.Generator().manual_seed(0)),
@@ -75,3 +75,32 @@ def test_only_the_chosen_items_count():
     point = GRAPH.x.clone()
     point[[0, 1, 3, 4, 6, 7]] += 10
     assert float(problem.evaluate(point.flatten()).loss) == 0
+
+
+@pytest.mark.parametrize("index", [None, torch.tensor([2, 5])])
+def test_slopes_are_the_plain_loss_and_its_gradient(index):
+    problem = problem_of(nn.ReLU(), index)
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    activation = problem.choose(problem.view.model(x))
+    expected = activation_loss(activation, problem.choose(problem.targets["1"]))
+    loss, gradients = problem.slopes({"x": x})
+    assert loss == pytest.approx(expected.item())
+    torch.testing.assert_close(gradients["x"], torch.autograd.grad(expected, x)[0])
+
+
+def test_probes_tell_how_the_loss_curves():
+    problem = problem_of(nn.Tanh())
+    probes = problem.probe({"x": GRAPH.x}, 4000, torch.Generator().manual_seed(0))
+    step = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
+    told = torch.stack([(probe["x"] * step).sum() for probe in probes]).square().mean()
+    small = 1e-2
+    loss, _ = problem.slopes({"x": GRAPH.x + small * step})  # zero and flat at the reference
+    assert float(told) == pytest.approx(loss / small**2, rel=0.1)
+
+
+def test_several_layers_share_the_visible_space():
+    one, two = torch.linalg.qr(torch.randn(9, 4, dtype=torch.float64))[0], torch.eye(9).double()[:, :3]
+    basis = _span(torch.cat([one, two, one], dim=1))
+    assert basis.shape == (9, 7)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(7).double())
+    torch.testing.assert_close(basis @ (basis.T @ one), one)

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 import graph_metamers as gm
 from graph_metamers.synthesis.problem import Evaluation
 from graph_metamers.synthesis.solvers import SOLVERS, Search, resolve_solver
+from graph_metamers.synthesis.solvers.registry import MOST_DIRECTIONS
 from graph_metamers.synthesis.solvers.search import STALL_WINDOW
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -24,6 +25,8 @@ class LeastSquares:
     low: float | None = None
     high: float | None = None
     is_smooth: bool = True
+    is_binary: bool = False
+    num_directions: int = 12
 
     @property
     def bounds(self):
@@ -118,9 +121,12 @@ def test_lbfgs_refuses_a_loss_without_a_slope():
 def test_auto_follows_the_problem():
     assert resolve_solver("auto", LeastSquares()).name == "lbfgs"
     assert resolve_solver("auto", LeastSquares(is_smooth=False)).name == "adam"
+    assert resolve_solver("auto", LeastSquares(is_smooth=False, is_binary=True)).name == "word_swaps"
+    wide = LeastSquares(is_smooth=False, is_binary=True, num_directions=MOST_DIRECTIONS + 1)
+    assert resolve_solver("auto", wide).name == "adam"
     for name in SOLVERS:
         assert resolve_solver(name, LeastSquares()).name == name
-    with pytest.raises(gm.ParameterError, match="'auto', 'adam', 'lbfgs'"):
+    with pytest.raises(gm.ParameterError, match="'auto', 'adam', 'lbfgs', 'null_space', 'word_swaps'"):
         resolve_solver("newton", LeastSquares())
 
 

@@ -5,6 +5,7 @@ from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
+from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 __all__ = [
     "LBFGS",
@@ -16,5 +17,6 @@ __all__ = [
     "SearchProgress",
     "Solution",
     "Solver",
+    "WordSwaps",
     "resolve_solver",
 ]

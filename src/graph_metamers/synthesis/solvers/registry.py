@@ -8,6 +8,7 @@ from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
+from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +18,21 @@ if TYPE_CHECKING:
 
 STRAIGHT_THROUGH_LEARNING_RATE = 0.3  # logits start with a spread of 1: steps of 0.01 hardly reorder them
 
+MOST_DIRECTIONS = 512  # a swap costs as many operations
+
 SOLVERS: dict[str, Callable[[], Solver]] = {
     Adam.name: Adam,
     LBFGS.name: LBFGS,
     NullSpace.name: NullSpace,
+    WordSwaps.name: WordSwaps,
 }
 SOLVER_NAMES = ("auto", *SOLVERS)
 
 
 def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
-    """The solver that a name stands for; `auto` is L-BFGS where the loss is smooth, else Adam.
+    """The solver that a name stands for; `auto` is L-BFGS where the loss is smooth, else word swaps or Adam.
+
+    Word swaps are for binary features alone, of which the model reads at most `MOST_DIRECTIONS` numbers.
 
     Raises
     ------
@@ -38,4 +44,7 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     check_choice("solver", solver, SOLVER_NAMES)
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
-    return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver in ("auto", "adam") else SOLVERS[solver]()
+    if solver == "auto":
+        swaps = problem.is_binary and problem.num_directions <= MOST_DIRECTIONS
+        solver = WordSwaps.name if swaps else Adam.name
+    return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver == Adam.name else SOLVERS[solver]()
