@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds a contender and cell")
-    parser.add_argument("--trial", type=float, default=4.0, help="seconds a learning rate")
+    parser.add_argument("--trial", type=float, default=10.0, help="seconds a learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ablation", action="store_true", help="also X / compressed x Adam / L-BFGS")
     parser.add_argument("--output", type=Path, default=Path("artefacts/bench/features.json"))
