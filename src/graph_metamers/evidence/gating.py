@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.null import NullDistribution
@@ -148,11 +147,11 @@ def gates(
     if min_distance is None:
         min_distance = candidate.min_distance if isinstance(candidate, Metamer) else MIN_DISTANCE
     check_real("min_distance", min_distance, low=0)
-    if not isinstance(candidate, Metamer | Data | HeteroData):
+    graph = candidate.graph if isinstance(candidate, Metamer) else candidate
+    if not hasattr(graph, "edge_stores"):
         raise ParameterError("candidate", "a Metamer, or a changed version of the null's graph", candidate)
     if not isinstance(null, NullDistribution):
         raise ParameterError("null", "a NullDistribution, from null_distribution", null)
-    graph = candidate.graph if isinstance(candidate, Metamer) else candidate
     variables = resolve_variables(vary, null.reference)
     space = visible_space(null.view, variables, null.layer)
     return judge(graph, null, variables, space, min_distance=min_distance)

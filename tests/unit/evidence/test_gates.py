@@ -189,6 +189,17 @@ def test_a_layer_without_a_prediction_for_its_items_is_refused():
         gm.gates(random_graph(num_nodes=50), null)
 
 
+def test_wrong_types_are_said_and_the_distance_is_the_metamers_own(digits_fit, digits):
+    null = gm.null_distribution(digits_fit.model, digits.graph, "output", pairs=100)
+    with pytest.raises(gm.ParameterError, match="'candidate' parameter must be a Metamer"):
+        gm.gates(3, null)
+    metamer = gm.generate(digits_fit.model, digits.graph, "output", min_distance=0.3)
+    with pytest.raises(gm.ParameterError, match="'null' parameter must be a NullDistribution"):
+        gm.gates(metamer, metamer)
+    assert gm.gates(metamer, null).min_distance == 0.3
+    assert gm.gates(metamer.graph, null).min_distance == 0.1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", ["act.0", "output"])
 def test_cora(cora, layer):
