@@ -26,6 +26,7 @@ from torch_geometric.nn import (
     TAGConv,
     TransformerConv,
 )
+from torch_geometric.transforms import NormalizeFeatures
 
 import graph_metamers as gm
 from graph_metamers.inputs import resolve_variables
@@ -174,6 +175,40 @@ def test_a_function_of_the_features_before_the_first_weight_is_refused():
     outcome = compressed(Bent(GCNConv(30, 5), 5).double(), random_graph(0), random_graph(1))
     assert isinstance(outcome, Refusal)
     assert "otherwise" in outcome.reason
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, ZeroDivisionError, AttributeError])
+def test_a_model_that_minds_its_number_of_features_is_searched_as_it_is(error):
+    class Strict(Layer):
+        def forward(self, x, edge_index):
+            if x.shape[1] != 30:
+                raise error("thirty features, please")
+            return super().forward(x, edge_index)
+
+    model = Strict(GCNConv(30, 5), 5)
+    metamer = gm.generate(model, random_graph(0, dtype=torch.float32), "act", vary=CONTINUOUS)
+    assert metamer.is_metamer
+    assert "thirty features" in metamer.config["compression"]
+
+
+def test_what_a_model_remembers_of_the_features_it_has_seen_is_its_own():
+    class Remembering(Layer):
+        widths = None
+
+        def forward(self, x, edge_index):
+            self.widths = (self.widths or set()) | {x.shape[1]}
+            return super().forward(x, edge_index)
+
+    model = Remembering(GCNConv(30, 5), 5).double()
+    assert isinstance(compressed(model, random_graph(0), random_graph(1)), Compression)
+    assert model.widths == {30}
+
+
+def test_a_transform_that_normalises_rows_is_refused():
+    model, graph = Layer(GCNConv(30, 5), 5), random_graph(0, dtype=torch.float32)
+    graph.x = graph.x.abs()
+    metamer = gm.generate(model, graph, "act", vary=CONTINUOUS, transform=NormalizeFeatures())
+    assert metamer.config["compression"].startswith("none: ")
 
 
 def test_the_users_model_is_not_touched():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -109,14 +109,8 @@ def _start(seed: int, metamer: Metamer, found: Observation, chance: Observation)
         status=metamer.status,
         activation_loss=metamer.activation_loss,
         steps=metamer.steps,
-        seconds=_seconds(metamer),
+        seconds=cast("float", metamer.provenance["seconds"]),
         predictions=found.predictions,
         gates=found.gates,
         chance_snr=chance.gates.snr,
     )
-
-
-def _seconds(metamer: Metamer) -> float:
-    spent = metamer.provenance["seconds"]
-    assert isinstance(spent, float)  # noqa: S101 (`generate` measures it)
-    return spent

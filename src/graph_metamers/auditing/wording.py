@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.rules import compare, kind_of, majority
 from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
+from graph_metamers.metrics.intervals import MEASURED_COVERAGE
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
@@ -164,12 +165,8 @@ def _caution(num_starts: int) -> str:
     """How often bootstrap intervals over so few starts really hold the truth, as measured."""
     if num_starts < FEWEST_FOR_BOOTSTRAP:
         return ""
-    known = [share for least, share in _COVERAGE.items() if least <= num_starts]
-    return f" (with so few starts they hold the truth in about {known[-1]} of cases)" if known else ""
-
-
-_COVERAGE = {5: "84%", 8: "89%", 10: "90%", 20: "92%", 30: "93%"}
-"""Number of starts -> measured coverage of a nominal 95% interval; see `bootstrap_interval`."""
+    known = [share for least, share in MEASURED_COVERAGE.items() if least <= num_starts]
+    return f" (with so few starts they hold the truth in about {known[-1]:.0%} of cases)"
 
 
 def _failed_sentence(layer: LayerAudit) -> str:

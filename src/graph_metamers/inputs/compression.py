@@ -9,13 +9,12 @@ from X, at the cost of r columns instead of F. Whatever X does outside this spac
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from graph_metamers.errors import GraphMetamersError
 from graph_metamers.inputs.slots import read_features, write_features
 from graph_metamers.reading.entrances import PROBE_WIDTH, Entrance, EntranceWatch
 
@@ -44,13 +43,15 @@ class Compression:
         Q, float64 [F, r], orthonormal columns.
     maps
         The stacked maps W_1, W_2, ... [total_out, F], float64: what the model reads of a row.
+    narrow
+        Q in the dtype of the features, [F, r].
     """
 
     view: ModelView
     slot: str
     basis: Tensor
     maps: Tensor
-    _converted: Tensor | None = field(default=None, repr=False)
+    narrow: Tensor
 
     @property
     def rank(self) -> int:
@@ -59,20 +60,13 @@ class Compression:
 
     def coordinates(self, x: Tensor) -> Tensor:
         """X Q in the dtype of X, [n, r]; differentiable."""
-        return x @ self._basis_like(x)
+        return x @ self.narrow
 
     def lift(self, coordinates: Tensor, x: Tensor) -> Tensor:
         """The features with these coordinates that are X outside the space: X (I - Q Q^T) + C Q^T, [n, F]."""
         basis = self.basis
         step = coordinates.double() - x.double() @ basis
         return (x.double() + step @ basis.T).to(x.dtype)
-
-    def _basis_like(self, x: Tensor) -> Tensor:
-        """Q in the dtype of some features; converted once."""
-        if self._converted is None or self._converted.dtype != x.dtype:
-            object.__setattr__(self, "_converted", self.basis.to(x))
-        assert self._converted is not None  # noqa: S101 (set above)
-        return self._converted
 
     def graph(self, reference: Graph, coordinates: Tensor) -> Graph:
         """The reference with coordinates instead of features, as the copy of the model takes it."""
@@ -122,7 +116,12 @@ def compress(
     num_features = x.shape[1]
     if num_features <= PROBE_WIDTH:
         return Refusal(f"{num_features} features are few enough")
-    found = _entrances(view, variables, targets, num_features)
+    try:
+        # Two: what three columns do to the first one must reach neither the user's model nor the smaller one.
+        probed, small = copy.deepcopy(view.model), copy.deepcopy(view.model)
+    except Exception as error:
+        return Refusal(f"the model cannot be copied: {_first_line(error)}")
+    found = _entrances(replace(view, model=probed), variables, targets, num_features)
     if isinstance(found, Refusal):
         return found
     weights = dict(view.model.named_parameters())
@@ -130,13 +129,8 @@ def compress(
     basis = _row_space(maps)
     if basis.shape[1] >= num_features:
         return Refusal(f"the model reads all {num_features} directions of the features")
-    try:
-        copied = copy.deepcopy(view.model)
-    except Exception as error:
-        # Whatever a module of the user's raises.
-        return Refusal(f"the model cannot be copied: {_first_line(error)}")
-    small = replace(view, model=_with_weights(copied, found, basis))
-    compression = Compression(small, slots[0], basis, maps)
+    smaller = replace(view, model=_with_weights(small, found, basis))
+    compression = Compression(smaller, slots[0], basis, maps, basis.to(x))
     disagreement = _verify(compression, [(variables.reference, targets), *points])
     return disagreement or compression
 
@@ -150,7 +144,7 @@ def _entrances(
     try:
         with torch.no_grad(), watch:
             view.taps(narrow, list(targets))
-    except (RuntimeError, ValueError, IndexError, AssertionError, GraphMetamersError) as error:
+    except Exception as error:  # a module of the user's may raise anything
         return Refusal(
             f"something other than a product with a weight reads the features: {_first_line(error)}"
         )
@@ -180,7 +174,7 @@ def _verify(compression: Compression, points: Sequence[tuple[Graph, Mapping[str,
         try:
             with torch.no_grad():
                 taps = compression.view.taps(compression.graph(graph, coordinates), list(expected))
-        except (RuntimeError, ValueError, IndexError, AssertionError, GraphMetamersError) as error:
+        except Exception as error:
             return Refusal(f"the smaller model does not run: {_first_line(error)}")
         for name, value in expected.items():
             error_norm = float((taps[name].value - value).double().norm())

@@ -39,6 +39,11 @@ MIN_RESAMPLES = 100
 """With fewer resamples the ends of an interval are noise."""
 
 
+MEASURED_COVERAGE = {3: 0.73, 5: 0.84, 8: 0.89, 10: 0.90, 20: 0.92, 30: 0.93}
+"""Number of values -> how often a nominal 95% interval of `bootstrap_interval` holds the mean of normal
+values, over 4000 samples (ours)."""
+
+
 VALUES_AT_ONCE = 2**22
 """Resampled values held in memory at once, 32 MiB of them and as much for their indices."""
 
@@ -118,9 +123,7 @@ def bootstrap_interval(
 
     Notes
     -----
-    Few values give intervals that are too narrow. Coverage of the nominal 95% interval of the mean of
-    normal values, measured over 4000 samples (ours): 73% with 3 values, 84% with 5,
-    89% with 8, 90% with 10, 92% with 20, 93% with 30.
+    Few values give intervals that are too narrow: see `MEASURED_COVERAGE`, 84% instead of 95% with 5.
 
     Time O(n num_resamples + n^2), memory at most about 100 MB.
 

@@ -36,6 +36,14 @@ def pair(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # Intervals ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [3, 5, 8])
+def test_small_samples_are_covered_as_often_as_is_said(size):
+    draws = np.random.default_rng(1).normal(size=(800, size))
+    found = [bootstrap_interval(values, num_resamples=1000) for values in draws]
+    held = np.mean([interval.low <= 0 <= interval.high for interval in found])
+    assert held == pytest.approx(intervals.MEASURED_COVERAGE[size], abs=0.04)  # 3 standard errors
+
+
 @pytest.mark.parametrize("size", [3, 8, 30, 700])
 @pytest.mark.parametrize("statistic", ["mean", "median"])
 @pytest.mark.parametrize("level", [0.8, 0.95])
