@@ -10,6 +10,7 @@ import torch
 
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
+from graph_metamers.synthesis.replaying import replayed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +31,14 @@ class CompressedSearch:
         Its first point.
     outcome
         How the features were compressed, or why not.
+    replay
+        From how long a tape the problem is evaluated, or why from none.
     """
 
     problem: Problem
     start: Tensor
     outcome: Compression | Refusal
+    replay: str = "none: not asked for"
 
     def lifted(self, solution: Solution) -> Solution:
         """The solution as a point of the features."""
@@ -42,6 +46,11 @@ class CompressedSearch:
         if not isinstance(space, Coordinates):
             return solution
         return dataclasses.replace(solution, point=space.lift(solution.point))
+
+    def replayed(self) -> CompressedSearch:
+        """The same, evaluated from a tape where that is verified; for solvers that evaluate often."""
+        problem, replay = replayed(self.problem, self.start)
+        return dataclasses.replace(self, problem=problem, replay=replay)
 
     @property
     def description(self) -> str:

@@ -27,6 +27,7 @@ from graph_metamers.synthesis.metamer import Metamer, final_status
 from graph_metamers.synthesis.problem import Problem
 from graph_metamers.synthesis.solvers import (
     SOLVER_NAMES,
+    NullSpace,
     Search,
     SearchProgress,
     Solution,
@@ -156,11 +157,14 @@ def generate(
         start = problem.variables.start(init, generator_for("start", seed))
         compressed = compressed_search(problem, start)
         chosen = resolve_solver(solver, compressed.problem)
+        if chosen.name != NullSpace.name:  # which evaluates once
+            compressed = compressed.replayed()
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
         solution = compressed.lifted(chosen.solve(compressed.problem, compressed.start, search))
         with torch.no_grad():
             config = _config(problem, chosen, budget) | {
                 "compression": compressed.description,
+                "replay": compressed.replay,
                 "init": init,
                 "tolerance": tolerance,
                 "min_distance": min_distance,

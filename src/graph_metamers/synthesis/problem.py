@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.inputs.visible import visible_space
-from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.reading.functions import is_relu
+from graph_metamers.synthesis.mismatch import mismatch, rectifier_mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graph_metamers.inputs import Variables
     from graph_metamers.inputs.coordinates import CompressedSpace, Space
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.recording import Tap
+    from graph_metamers.replay import Tape
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(NamedTuple):
     """A point, evaluated.
 
     Attributes
     ----------
     objective
-        What the solver lowers, scalar, attached to the autograd graph; 0 exactly where `loss` is 0.
+        What the solver lowers, scalar; 0 exactly where `loss` is 0.
     loss
-        The activation loss, scalar, detached.
+        The activation loss, scalar.
+    gradient
+        Of the objective with respect to the point, [p].
     """
 
     objective: Tensor
     loss: Tensor
+    gradient: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,8 @@ class Problem:
         In what coordinates a solver moves, and what `view` takes; `None` for the features themselves.
     refusal
         Why the features are not compressed; empty where they are.
+    tape
+        Computes what `evaluate_eagerly` does, faster; `None` where there is none.
 
     Notes
     -----
@@ -76,6 +81,7 @@ class Problem:
     index: Tensor | None
     searched: CompressedSpace | None = None
     refusal: str = ""
+    tape: Tape | None = None
 
     @property
     def space(self) -> Space:
@@ -129,15 +135,20 @@ class Problem:
         return torch.autograd.grad(total, leaf)[0]
 
     def evaluate(self, point: Tensor) -> Evaluation:
-        """Run the model at a point, [p]; one forward pass."""
-        taps = self.view.taps(self.space.relaxed(point), list(self.targets))
-        objectives, losses = [], []
-        for name, tap in taps.items():
-            target = self.choose(self.targets[name])
-            loss = activation_loss(self.choose(tap.value), target)
-            losses.append(loss.detach())
-            objectives.append(loss + self._dead_unit_term(tap, target))
-        return Evaluation(torch.stack(objectives).mean(), torch.stack(losses).mean())
+        """Objective, loss and gradient at a point, [p]; from the tape if there is one."""
+        if self.tape is None:
+            return self.evaluate_eagerly(point)
+        return Evaluation(*self.tape(point))
+
+    def evaluate_eagerly(self, point: Tensor) -> Evaluation:
+        """The same, by a forward and a backward pass of the model."""
+        with torch.enable_grad():
+            leaf = point.detach().requires_grad_()
+            taps = self.view.taps(self.space.relaxed(leaf), list(self.targets))
+            parts = [self._mismatch(tap, self.choose(self.targets[name])) for name, tap in taps.items()]
+            objective, loss = (_mean(values) for values in zip(*parts, strict=True))
+            (gradient,) = torch.autograd.grad(objective, leaf)
+        return Evaluation(objective.detach(), loss.detach(), gradient)
 
     def loss_of(self, features: Mapping[str, Tensor]) -> Tensor:
         """The activation loss of given features, [n, F] per slot; scalar, differentiable in them."""
@@ -193,15 +204,19 @@ class Problem:
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
         return [(value - target, target.square().sum()) for value, target in pairs]
 
-    def _dead_unit_term(self, tap: Tap, target: Tensor) -> Tensor | float:
+    def _mismatch(self, tap: Tap, target: Tensor) -> tuple[Tensor, Tensor]:
+        energy = target.square().sum()
         if tap.activation_input is None or not is_relu(tap.source):
-            return 0.0
-        below = (-self.choose(tap.activation_input)).clamp(min=0)
-        return 2 * (target * below).sum() / target.square().sum()
+            return mismatch(self.choose(tap.value), target, energy)
+        return rectifier_mismatch(self.choose(tap.activation_input), target, energy)
 
     def choose(self, activation: Tensor) -> Tensor:
         """The rows of the items that have to match, [k, ...]."""
         return activation if self.index is None else activation[self.index]
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(list(values)).mean()
 
 
 def _span(columns: Tensor) -> Tensor:

@@ -44,14 +44,14 @@ def test_a_dead_unit_gets_a_gradient_that_would_wake_it():
     problem = problem_of(nn.ReLU())
     linear = problem.view.model[0]
     dead = torch.linalg.lstsq(linear.weight, (-10 - linear.bias).unsqueeze(1)).solution
-    point = dead.T.repeat(8, 1).flatten().requires_grad_()
+    point = dead.T.repeat(8, 1).flatten().detach()
     evaluation = problem.evaluate(point)
     pre = linear(point.view(8, 3))
     asleep = (pre < 0) & (problem.targets["1"] > 0)
     assert asleep.any()
-    (gradient,) = torch.autograd.grad(evaluation.objective, point)
+    gradient = evaluation.gradient
     assert gradient.abs().sum() > 0
-    step = problem.evaluate((point - 1e-2 * gradient / gradient.norm()).detach())
+    step = problem.evaluate(point - 1e-2 * gradient / gradient.norm())
     assert step.objective < evaluation.objective
 
 
@@ -63,6 +63,16 @@ def test_the_objective_is_convex_in_the_pre_activation():
         middle = problem.evaluate((a + b) / 2).objective
         ends = (problem.evaluate(a).objective + problem.evaluate(b).objective) / 2
         assert middle <= ends * (1 + 1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    problem = problem_of(nn.ReLU())
+    point = torch.randn(24, generator=torch.Generator().manual_seed(1))
+    gradient = problem.evaluate(point).gradient
+    for place in range(24):
+        step = 1e-2 * torch.eye(24)[place]
+        ahead, behind = problem.evaluate(point + step).objective, problem.evaluate(point - step).objective
+        assert float((ahead - behind) / 2e-2) == pytest.approx(float(gradient[place]), abs=2e-3)
 
 
 def test_smooth_activations_add_nothing():

@@ -49,7 +49,7 @@ class Adam:
                 status = search.record(point, evaluation.loss.item())
                 if status is not None:
                     return search.finish(status, point)
-            (point.grad,) = torch.autograd.grad(evaluation.objective, point)
+            point.grad = evaluation.gradient
             optimiser.step()
             with torch.no_grad():
                 point.copy_(problem.project(point))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
-
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.synthesis.status import Status
 
@@ -45,7 +43,6 @@ class NullSpace:
                 "solver", "one for binary features, such as 'auto': noise outside is not binary", self.name
             )
         point = problem.searched.matched_point(start)
-        with torch.no_grad():
-            evaluation = problem.evaluate(point)
+        evaluation = problem.evaluate(point)
         search.steps += 1
         return search.finish(search.record(point, evaluation.loss.item()) or Status.STALLED, point)
