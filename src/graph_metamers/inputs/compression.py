@@ -64,9 +64,7 @@ class Compression:
 
     def lift(self, coordinates: Tensor, x: Tensor) -> Tensor:
         """The features with these coordinates that are X outside the space: X (I - Q Q^T) + C Q^T, [n, F]."""
-        basis = self.basis
-        step = coordinates.double() - x.double() @ basis
-        return (x.double() + step @ basis.T).to(x.dtype)
+        return torch.addmm(x, coordinates - self.coordinates(x), self.narrow.T)
 
     def graph(self, reference: Graph, coordinates: Tensor) -> Graph:
         """The reference with coordinates instead of features, as the copy of the model takes it."""

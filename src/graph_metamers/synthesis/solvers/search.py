@@ -104,6 +104,11 @@ class Search:
         """Evaluations that may still be spent."""
         return self._budget.steps - self.steps
 
+    @property
+    def best_point(self) -> Tensor | None:
+        """The point of the lowest loss that was recorded, [p]; `None` before the first record."""
+        return self._best_point
+
     def record(self, point: Tensor, loss: float) -> Status | None:
         """Note a point and its loss at the present step; a status says that the search has to stop."""
         self._trace.append((self.steps, loss))
