@@ -55,6 +55,8 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	@touch $@
 
 bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side (half an hour)
+	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/features.py
 
 docs: $(VENV)/.installed-docs  ## Build the documentation into docs/_build

@@ -97,10 +97,8 @@ class Bare(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Activations [n, d] of features [n, F]; as images [1, 1, n, .] if asked for."""
         self.read = None
-        try:
+        with contextlib.suppress(_Reached):
             self.read = self.model(x[0, 0] if self.image else x, self.edge_index)
-        except _Reached:
-            pass
         assert self.read is not None  # noqa: S101
         return self.read[None, None] if self.image else self.read
 
@@ -150,7 +148,9 @@ def race(
     for rate in RATES:
         clocks[rate], runs[rate] = Clock(tolerances, trial), make(rate)
         _run(runs[rate], clocks[rate])
-    best = min(RATES, key=lambda rate: (-len(clocks[rate].arrived), *_arrivals(clocks[rate]), clocks[rate].best))
+    best = min(
+        RATES, key=lambda rate: (-len(clocks[rate].arrived), *_arrivals(clocks[rate]), clocks[rate].best)
+    )
     clock, running = clocks[best], runs[best]
     clocks.clear()
     runs.clear()

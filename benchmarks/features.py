@@ -1,10 +1,10 @@
 """Feature metamers against peers: seconds to a loss of 1e-3 and of 1e-4, side by side in one run.
 
-Peers: Adam on all of X (the way of the paper) and plenoptic's `Metamer`, both on the same function, which ends
-at the layer, each at the best of three learning rates: a short trial of each chooses the one that has come
-furthest, and its own clock runs on. All contenders of a cell run one after the other in processes of their
-own, so that a machine whose speed drifts slows all of them; ours runs before, between and after the peers, and
-its median counts.
+Peers: Adam on all of X (the way of the paper) and plenoptic's `Metamer`, both on the same function, which
+ends at the layer, each at the best of three learning rates: a short trial of each chooses the one that has
+come furthest, and its own clock runs on. All contenders of a cell run one after the other in processes of their
+own, so that a machine whose speed drifts slows all of them; ours runs before, between and after the
+peers, and its median counts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     cells = []
     for dataset in options.datasets:
         for model in options.models:
-            weights = _trained(dataset, model, options.output.parent)
+            weights = trained(dataset, model, options.output.parent)
             for layer in LAYERS:
                 cell = _measure(dataset, model, weights, layer, options)
                 cells.append(cell)
@@ -58,7 +58,7 @@ def main() -> None:
     print(options.output)
 
 
-def _trained(dataset: str, model: str, folder: Path) -> Path:
+def trained(dataset: str, model: str, folder: Path) -> Path:
     path = folder / f"{dataset}-{model}.safetensors"
     if not path.exists():
         data = gm.load_dataset(dataset)

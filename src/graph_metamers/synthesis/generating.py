@@ -23,6 +23,7 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.compressing import compressed_search
+from graph_metamers.synthesis.memory import require_memory
 from graph_metamers.synthesis.metamer import Metamer, final_status
 from graph_metamers.synthesis.problem import Problem
 from graph_metamers.synthesis.solvers import (
@@ -157,6 +158,7 @@ def generate(
         start = problem.variables.start(init, generator_for("start", seed))
         compressed = compressed_search(problem, start)
         chosen = resolve_solver(solver, compressed.problem)
+        require_memory(chosen, compressed.start)
         if chosen.name != NullSpace.name:  # which evaluates once
             compressed = compressed.replayed()
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from graph_metamers.synthesis.solvers.curvature import FEWEST_PAIRS, LARGEST_MEMORY, Curvature
+from graph_metamers.synthesis.solvers.curvature import FEWEST_PAIRS, LARGEST_MEMORY, Curvature, pairs_kept
 
 SIZE, HISTORY = 20, 4
 
@@ -72,6 +72,6 @@ def test_without_pairs_and_after_forgetting_it_is_the_gradient():
 
 def test_many_coordinates_keep_fewer_pairs():
     numbers = LARGEST_MEMORY // 4 // 8  # four pairs of them are as much as is allowed
-    example = torch.empty(1).expand(numbers)
-    assert Curvature(example, 10)._history == 4
-    assert Curvature(torch.empty(1).expand(10 * numbers), 10)._history == FEWEST_PAIRS
+    assert pairs_kept(torch.empty(1).expand(numbers), 10) == 4
+    assert pairs_kept(torch.empty(1).expand(10 * numbers), 10) == FEWEST_PAIRS
+    assert pairs_kept(torch.empty(10), 6) == 6

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
+COPIES = 6  # of the point: itself, its best, gradient, two moments, and one while it moves
 RECORD_EVERY = 10  # steps; reading the loss waits for the device
 
 
@@ -29,7 +30,7 @@ class Adam:
 
     Notes
     -----
-    Costs one forward and one backward pass a step, and memory for four copies of the features.
+    Costs one forward and one backward pass a step, and memory for six copies of the features.
     """
 
     learning_rate: float = 0.01
@@ -37,6 +38,10 @@ class Adam:
 
     def __post_init__(self) -> None:
         check_real("learning_rate", self.learning_rate, low=0, low_included=False)
+
+    def memory(self, point: Tensor) -> int:
+        """See `Solver.memory`."""
+        return COPIES * point.numel() * point.element_size()
 
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""

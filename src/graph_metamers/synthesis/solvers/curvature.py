@@ -16,6 +16,12 @@ FEWEST_PAIRS = 3
 LEAST_CURVATURE = 1e-10  # of |s||y|: below it a pair would make the model of the Hessian indefinite
 
 
+def pairs_kept(example: Tensor, history: int) -> int:
+    """How many pairs of such points, [p], are kept if `history` are asked for."""
+    fitting = LARGEST_MEMORY // (2 * example.numel() * example.element_size())
+    return min(history, max(FEWEST_PAIRS, fitting))
+
+
 class Curvature:
     """The last pairs (s, y) of a search, in one matrix, with their inner products.
 
@@ -32,8 +38,7 @@ class Curvature:
     """
 
     def __init__(self, example: Tensor, history: int) -> None:
-        fitting = LARGEST_MEMORY // (2 * example.numel() * example.element_size())
-        self._history = min(history, max(FEWEST_PAIRS, fitting))
+        self._history = pairs_kept(example, history)
         self._pairs = example.new_empty(2 * self._history, example.numel())  # step, change, step, change, ...
         self._order: list[int] = []  # rows of the steps, oldest first; the change is in the row below
         self._products: NDArray[np.float64] = np.zeros((2 * self._history, 2 * self._history))

@@ -10,7 +10,7 @@ import torch
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_integer
-from graph_metamers.synthesis.solvers.curvature import Curvature
+from graph_metamers.synthesis.solvers.curvature import Curvature, pairs_kept
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant
 SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5  # by which a rejected step is shortened
 MAX_CUTS = 15
+OTHER_COPIES = 8  # of the point: itself, its best, the next, the step, two gradients, their change, direction
 
 
 class _Accepted(NamedTuple):
@@ -51,6 +52,10 @@ class LBFGS:
 
     def __post_init__(self) -> None:
         check_integer("history", self.history, low=1)
+
+    def memory(self, point: Tensor) -> int:
+        """See `Solver.memory`."""
+        return (2 * pairs_kept(point, self.history) + OTHER_COPIES) * point.numel() * point.element_size()
 
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
+COPIES = 6  # of the point, while the box and the null space take turns
+
 
 @dataclass(frozen=True)
 class NullSpace:
@@ -30,6 +32,10 @@ class NullSpace:
     """
 
     name: ClassVar[str] = "null_space"
+
+    def memory(self, point: Tensor) -> int:
+        """See `Solver.memory`."""
+        return COPIES * point.numel() * point.element_size()
 
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""

@@ -71,6 +71,9 @@ class Solver(Protocol):
     def name(self) -> str:
         """Name in the registry."""
 
+    def memory(self, point: Tensor) -> int:
+        """Bytes that it needs for a point, [p], beside what the model needs; about."""
+
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """Search from `start`, [p], until `search` says stop."""
 
