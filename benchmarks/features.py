@@ -2,8 +2,8 @@
 
 Peers: Adam on all of X (the way of the paper) and plenoptic's `Metamer`, both on the same function, which
 ends at the layer, each at the best of three learning rates: a short trial of each chooses the one that has
-come furthest, and its own clock runs on. All contenders of a cell run one after the other in processes of their
-own, so that a machine whose speed drifts slows all of them; ours runs before, between and after the
+come furthest, and its own clock runs on. All contenders of a cell run one after the other in processes of
+their own, so that a machine whose speed drifts slows all of them; ours runs before, between and after the
 peers, and its median counts.
 """
 

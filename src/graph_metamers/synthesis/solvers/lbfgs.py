@@ -47,7 +47,7 @@ class LBFGS:
         are kept where that would be more than `curvature.LARGEST_MEMORY` (2 GiB), but at least 3.
     """
 
-    history: int = 6
+    history: int = 4
     name: ClassVar[str] = "lbfgs"
 
     def __post_init__(self) -> None:
