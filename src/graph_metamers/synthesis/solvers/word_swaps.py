@@ -76,6 +76,11 @@ class WordSwaps:
         check_real("penalty", self.penalty, low=0)
         check_choice("column_sums", self.column_sums, get_args(ColumnSums))
 
+    @property
+    def keeps_no_word(self) -> bool:
+        """Whether no node keeps a word of its own, as far as there are enough others."""
+        return self.reference_words == "forbid" and self.column_sums == "free"
+
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""
         if not problem.is_binary:
