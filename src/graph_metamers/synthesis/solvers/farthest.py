@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from graph_metamers.inputs.coordinates import FeaturesThrough
 from graph_metamers.synthesis.problem import Evaluation, Problem
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution
@@ -20,6 +21,7 @@ ROUNDING = 0.99  # of the tolerance: up to here a point counts, so that the unmo
 AIM = 0.98  # of the tolerance: multipliers approach what they aim at from both sides
 LEG = 50  # evaluations between two updates of the multiplier
 WAY_BACK = 15  # evaluations at the most, to match again from where a leg ended beyond the tolerance
+LEGS_BETWEEN_WALKS = 2
 FIRST_WEIGHT = 0.01  # distance first, loss later: ten times more stayed near the first match when measured
 FIRST_MULTIPLIER = (
     0.03  # it came to 0.04 to 0.06 on digits; from 0 the first legs end far beyond the tolerance
@@ -37,9 +39,11 @@ class Farthest:
     The first phase is the search of another solver. From the point that it found, the second one lowers
     -||X' - X||_F^2 subject to loss <= tolerance and to the bounds by an augmented Lagrangian (Hestenes 1969,
     Powell 1969; for inequalities Rockafellar 1973), in legs of projected L-BFGS. A leg that ends beyond the
-    tolerance is followed by a few steps back to it, and what these find counts. What a model does not read
-    has no slope in the loss, so there the features run to their bounds. The problem is not convex (its
-    optima are corners): the result is far, not proved to be the farthest there is. *Ours.*
+    tolerance is followed by a few steps back to it, and what these find counts. Where it is known what the
+    model does not read, a walk in there starts every other leg (`FeaturesThrough.farther_point`): it gains
+    much distance and costs no evaluation. Not from the first leg on, since features that stand at their
+    bounds leave less room in the directions that the model reads. The problem is not convex (its optima are
+    corners): the result is far, not proved to be the farthest there is. *Ours.*
 
     Parameters
     ----------
@@ -68,7 +72,10 @@ class Farthest:
         if found.status is not Status.CONVERGED or far.chance <= 0 or most <= 0 or aim <= 0:
             return found
         point, weight, multiplier, violation = found.point, FIRST_WEIGHT, FIRST_MULTIPLIER, math.inf
+        legs = 0
         while far.goes_on:
+            if legs and legs % LEGS_BETWEEN_WALKS == 0 and isinstance(problem.searched, FeaturesThrough):
+                point = problem.searched.farther_point(far.farthest)
             stretched = StretchedProblem.of(problem, most, aim, weight, multiplier)
             far.begin_leg(LEG)
             point = LBFGS().solve(stretched, point, far).point
@@ -81,6 +88,7 @@ class Farthest:
             if abs(excess) > ENOUGH * violation:
                 weight *= GROWTH_OF_WEIGHT
             violation = abs(excess)
+            legs += 1
         return far.result()
 
 
@@ -145,7 +153,7 @@ class FartherSearch(Search):
         self.chance = problem.variables.chance_distance()
         self.loss = found.loss
         self._leg_ends, self._until_matched = 0, False
-        self._farthest, self._farthest_loss = found.point, found.loss
+        self.farthest, self._farthest_loss = found.point, found.loss
         self._distance = self._distance_of(found.point)
         self._distances = [(self.steps, self._distance)]
         self._milestone = (self.steps, self._distance)
@@ -177,7 +185,7 @@ class FartherSearch(Search):
         self._trace.append((self.steps, loss))
         self._is_finite = math.isfinite(loss)
         if self.is_matched and (distance := self._distance_of(point)) > self._distance:
-            self._farthest, self._farthest_loss, self._distance = point.detach().clone(), loss, distance
+            self.farthest, self._farthest_loss, self._distance = point.detach().clone(), loss, distance
             self._distances.append((self.steps, distance))
             if distance > self._milestone[1] * (1 + STALL_GROWTH):
                 self._milestone = (self.steps, distance)
@@ -197,7 +205,7 @@ class FartherSearch(Search):
     def result(self) -> Solution:
         """The farthest point; the loss was met, whatever the second phase did."""
         return Solution(
-            self._farthest,
+            self.farthest,
             self._farthest_loss,
             Status.CONVERGED,
             self.steps,
