@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.synthesis import Objective
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
@@ -43,6 +44,7 @@ def audit(
     layers: Sequence[str] | None = None,
     num_starts: int = 5,
     vary: Vary | None = None,
+    objective: Objective = "match",
     transform: Transform | None = None,
     forward: Forward | None = None,
     solver: str | Solver = "auto",
@@ -72,7 +74,7 @@ def audit(
         Searches per layer, from seeds `seed`, `seed + 1`, ...; one is quicker and gives no interval.
     vary
         What may vary; default: the features, of the data set's kind.
-    transform, forward, solver, init, budget, tolerance, min_distance, callbacks
+    objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
     name
         How to call the model; default: its architecture, or its class.
@@ -101,7 +103,14 @@ def audit(
         raise ParameterError("dataset", "a Dataset, from load_dataset", dataset)
     if isinstance(layers, str):
         raise ParameterError("layers", "a list of names of layers", layers, f"Write layers=[{layers!r}]")
-    check_search(solver=solver, init=init, tolerance=tolerance, min_distance=min_distance, seed=seed)
+    check_search(
+        solver=solver,
+        init=init,
+        tolerance=tolerance,
+        min_distance=min_distance,
+        seed=seed,
+        objective=objective,
+    )
     seeds = _seeds(seed, num_starts)
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
@@ -137,6 +146,7 @@ def audit(
             seeds=seeds,
             on_seed=_announce(on_search, layer, depth, len(names)),
             vary=vary,
+            objective=objective,
             transform=transform,
             forward=forward,
             solver=solver,

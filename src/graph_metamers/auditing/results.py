@@ -128,6 +128,18 @@ class Audit:
         """From how many starts each layer was searched."""
         return len(self.layers[0].starts) if self.layers else 0
 
+    @property
+    def objective(self) -> str:
+        """What its searches were for: `match` or `farthest`, see `generate`."""
+        search = self.config.get("search")
+        found = search.get("objective") if isinstance(search, dict) else None
+        return found if isinstance(found, str) else "match"
+
+    @property
+    def went_farther(self) -> bool:
+        """Whether searches went on from their first match; those of binary features have no need to."""
+        return any(layer.metamer.distance_trace for layer in self.layers)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per layer: how the searches ended, and every measure.
 
@@ -145,6 +157,7 @@ class Audit:
                 "at_chance": self.at_chance,
                 "layer": layer.name,
                 "depth": layer.depth,
+                "objective": self.objective,
                 "num_starts": len(layer.starts),
                 "num_metamers": layer.num_metamers,
                 "first_status": layer.metamer.status.value,

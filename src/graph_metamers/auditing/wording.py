@@ -12,6 +12,8 @@ Rules
    nothing.
 5. Headline sentences speak of metamers that differ where the layer reads. Those that do not are counted
    apart, and said to follow from counting dimensions.
+6. Where searches went on for distance, it is said: such a distance is not that of a search which stops at
+   the first match, and no proof that nothing is farther.
 """
 
 from __future__ import annotations
@@ -155,10 +157,17 @@ def _closing_sentence(audit: Audit) -> str:
         if starts > 1
         else "All numbers are of one start of the search in this one trained model"
     )
+    farther = _FARTHER if audit.went_farther else ""
     return (
-        f"{ranges}. Matched means that the model computes the same; whether the changed features still mean "
-        "the same is not measured here."
+        f"{ranges}. {farther}Matched means that the model computes the same; whether the changed features "
+        "still mean the same is not measured here."
     )
+
+
+_FARTHER = (
+    "Each search went on from its first match for the largest distance within the tolerance and the range of "
+    "the features, so these distances are larger than those of a first match. "
+)
 
 
 def _caution(num_starts: int) -> str:

@@ -52,6 +52,7 @@ def generate(
             dataset.graph,
             layer,
             vary=gm.Features(kind=dataset.feature_kind),
+            objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),
             budget=budget,

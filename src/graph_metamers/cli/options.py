@@ -114,6 +114,15 @@ class TrainingOptions:
 class SearchOptions:
     """How a metamer is searched for; see `generate`."""
 
+    objective: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of the search: match, or farthest, which goes on from the first match as far from the "
+            "reference as the tolerance and the features' range allow.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "match"
     solver: Annotated[
         str,
         typer.Option(

@@ -64,6 +64,7 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
         tolerance=options.tolerance,
         min_distance=options.min_distance,
         seed=seed,
+        objective=options.objective,
     )
     return gm.Budget(steps=options.steps, seconds=options.seconds)
 

@@ -21,6 +21,12 @@ PROJECTIONS = 200
 """Alternating projections between the box of the features and what the model does not read."""
 
 
+WALK, STRIDE = 30, 0.3
+"""Steps of a walk through the null space, and the share of the distance that each adds without bounds."""
+WALK_PROJECTIONS = 3
+"""Alternating projections after each of them."""
+
+
 class Space(Protocol):
     """What a problem needs to know of the points in which a solver moves."""
 
@@ -100,6 +106,23 @@ class FeaturesThrough:
             step = point - x
             point = values.relax(values.project(x + step - (step @ basis) @ basis.T))
         return point.flatten()
+
+    def farther_point(self, point: Tensor) -> Tensor:
+        """A point farther from the reference, [p], of which the model reads nearly what it reads of this one.
+
+        Each step goes away from the reference, and projections onto the null space around the given point and
+        onto the box take turns, the box last. No evaluation of the model; `WALK * WALK_PROJECTIONS` times two
+        products of [n, F] with [F, r].
+        """
+        values = self.variables.values[self.compression.slot]
+        reference, basis = values.reference, self.compression.basis.to(values.reference.dtype)
+        first = x = values.relax(point.view(reference.shape))
+        for _ in range(WALK):
+            x = values.project(x + STRIDE * (x - reference))
+            for _ in range(WALK_PROJECTIONS):
+                step = x - first
+                x = values.relax(values.project(first + step - (step @ basis) @ basis.T))
+        return x.flatten()
 
 
 @dataclass(frozen=True, eq=False)

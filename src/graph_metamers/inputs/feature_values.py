@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from graph_metamers.types import FeatureKind
 
 Init = Literal["noise", "permuted", "reference"]
+Bounds: TypeAlias = "tuple[float, float] | tuple[Tensor, Tensor]"
+"""Smallest and largest value: of all features, or of each one, [F]."""
 Ones = Literal["total", "per_node"]
 
 NUDGE = 0.1  # of a feature's standard deviation: how far from the reference `init="reference"` starts
@@ -63,9 +65,13 @@ class FeatureValues(ABC):
         return point
 
     @property
-    def bounds(self) -> tuple[float, float] | None:
+    def bounds(self) -> Bounds | None:
         """Smallest and largest value of a coordinate of the point; `None` if there are none."""
         return None
+
+    def within_range(self) -> FeatureValues:
+        """The same, with bounds wherever values are continuous; a kind that has its own keeps them."""
+        return self
 
     def _fix(self, x: Tensor) -> Tensor:
         return torch.where(self.mutable, x, self.reference)
@@ -104,6 +110,43 @@ class ContinuousFeatures(FeatureValues):
         """See `FeatureValues.discretise`: the point itself where it may vary."""
         return self._fix(point)
 
+    def within_range(self) -> FeatureValues:
+        """Each feature bounded by its smallest and largest mutable value in the reference."""
+        x, mutable = self.reference, self.mutable
+        lowest = torch.where(mutable, x, torch.inf).amin(dim=0)
+        highest = torch.where(mutable, x, -torch.inf).amax(dim=0)
+        varies = mutable.any(dim=0)
+        return RangedFeatures(x, mutable, torch.where(varies, lowest, 0.0), torch.where(varies, highest, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class RangedFeatures(ContinuousFeatures):
+    """A number in the range that its feature has in the reference; start and steps are clipped to it (ours).
+
+    No kind that a user names: it is what `ContinuousFeatures.within_range` makes.
+
+    Attributes
+    ----------
+    lowest, highest
+        Ends of the range of every feature, [F].
+    """
+
+    lowest: Tensor
+    highest: Tensor
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """See `FeatureValues.bounds`."""
+        return self.lowest, self.highest
+
+    def project(self, point: Tensor) -> Tensor:
+        """See `FeatureValues.project`: clipped to the ranges."""
+        return point.clamp(self.lowest, self.highest)
+
+    def within_range(self) -> FeatureValues:
+        """See `FeatureValues.within_range`: itself."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class BoundedFeatures(ContinuousFeatures):
@@ -127,9 +170,13 @@ class BoundedFeatures(ContinuousFeatures):
             )
 
     @property
-    def bounds(self) -> tuple[float, float] | None:
+    def bounds(self) -> Bounds | None:
         """See `FeatureValues.bounds`."""
         return self.low, self.high
+
+    def within_range(self) -> FeatureValues:
+        """See `FeatureValues.within_range`: itself."""
+        return self
 
     def project(self, point: Tensor) -> Tensor:
         """See `FeatureValues.project`: clipped to the bounds."""

@@ -57,17 +57,24 @@ class Variables:
         limits = [values.bounds for values in self.values.values()]
         if all(limit is None for limit in limits):
             return None
+        example = next(iter(self.values.values())).reference
         low, high = (
             torch.cat(
                 [
-                    torch.full((values.reference.numel(),), limit[side] if limit else infinity)
+                    torch.as_tensor(limit[side] if limit else infinity)
+                    .to(example)
+                    .expand(values.reference.shape)
+                    .flatten()
                     for values, limit in zip(self.values.values(), limits, strict=True)
                 ]
             )
             for side, infinity in ((0, -torch.inf), (1, torch.inf))
         )
-        example = next(iter(self.values.values())).reference
-        return low.to(example), high.to(example)
+        return low, high
+
+    def within_range(self) -> Variables:
+        """The same, in which every continuous feature stays between its least and greatest mutable value."""
+        return replace(self, values={slot: values.within_range() for slot, values in self.values.items()})
 
     def restricted(self, reached: Tensor) -> Variables:
         """The same, in which only rows with a reached coordinate, bool [p], may vary."""
@@ -88,8 +95,7 @@ class Variables:
 
     def relaxed(self, point: Tensor) -> Graph:
         """The graph that the model sees during the search; differentiable in the point."""
-        parts = self._split(point)
-        return self._with({slot: self.values[slot].relax(part) for slot, part in parts.items()})
+        return self._with(self.relaxed_features(point))
 
     def discrete(self, point: Tensor) -> Graph:
         """The real graph at a point."""
@@ -119,6 +125,31 @@ class Variables:
         Every feature keeps its distribution exactly; everything else about it is lost.
         """
         return self._with({slot: _shuffle(values, generator) for slot, values in self.values.items()})
+
+    def relaxed_features(self, point: Tensor) -> dict[str, Tensor]:
+        """What the model sees of the features during the search, [n, F] per slot; differentiable."""
+        return {slot: self.values[slot].relax(part) for slot, part in self._split(point).items()}
+
+    def squared_distance(self, point: Tensor) -> Tensor:
+        """||X' - X||_F^2 at a point over all slots, scalar; differentiable in the point."""
+        features = self.relaxed_features(point)
+        parts = [(features[slot] - v.reference).square().sum() for slot, v in self.values.items()]
+        return torch.stack(parts).sum()
+
+    def largest_squared_distance(self) -> float:
+        """The largest ||X' - X||_F^2 that the bounds allow; infinite without bounds."""
+        bounds = self.bounds
+        if bounds is None:
+            return float("inf")
+        reference = torch.cat([values.reference.flatten() for values in self.values.values()])
+        mutable = torch.cat([values.mutable.flatten() for values in self.values.values()])
+        farther = torch.maximum(reference - bounds[0], bounds[1] - reference)
+        return float(torch.where(mutable, farther, 0.0).double().square().sum())
+
+    def chance_distance(self) -> float:
+        """Root mean square of ||X' - X||_F under chance, as in `InputDistance.chance`."""
+        parts = [squared_chance(values.reference, values.mutable).sum() for values in self.values.values()]
+        return float(torch.stack(parts).sum().sqrt())
 
     def distance(self, graph: Graph, items: str) -> InputDistance:
         """How far a graph is from the reference; see `InputDistance`.

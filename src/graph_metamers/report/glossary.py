@@ -33,6 +33,12 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "It says that the model computes the same, not that the change is without meaning.",
     ),
     (
+        "objective",
+        "What a search is for. “match”: the first features within the tolerance. “farthest”: from there on "
+        "as far from the reference as the tolerance and the range of the features allow; what is found is far, "
+        "and not proved to be the farthest there is.",
+    ),
+    (
         "unrelated features",
         "Each feature's values shuffled over the nodes, each feature on its own: same distribution, no "
         "relation to the node any more.",

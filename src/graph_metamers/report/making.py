@@ -36,6 +36,7 @@ class SearchRow:
 
     model: ModelLabel
     layer: str
+    objective: str
     found: str
     status: str
     steps: str
@@ -94,6 +95,7 @@ class MakingSection:
     settings: tuple[SettingGroup, ...]
     findings: tuple[ModelFinding, ...]
     glossary: tuple[tuple[str, str], ...]
+    farthest: bool
 
 
 def making_section(audits: Sequence[Audit]) -> MakingSection:
@@ -117,6 +119,7 @@ def making_section(audits: Sequence[Audit]) -> MakingSection:
             for found in audit.checks.findings
         ),
         glossary=GLOSSARY,
+        farthest=any(audit.went_farther for audit in audits),
     )
 
 
@@ -150,6 +153,7 @@ def _search_rows(model: ModelLabel, audit: Audit) -> list[SearchRow]:
         SearchRow(
             model=model,
             layer=layer.name,
+            objective=audit.objective,
             found=layer.found,
             status=layer.metamer.status.message,
             steps=_of_budget(layer.metamer.steps, layer.metamer.config.get("steps")),

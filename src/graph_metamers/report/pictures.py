@@ -88,6 +88,8 @@ class PictureGrid:
         Sentences about nodes whose reference a model already gets wrong.
     low, high
         Feature values that are black and white.
+    farthest
+        Models whose searches went on for distance; empty where none did.
     """
 
     dataset: DatasetCard
@@ -97,6 +99,7 @@ class PictureGrid:
     already_wrong: tuple[str, ...]
     low: float
     high: float
+    farthest: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class HeatMaps:
         One `PictureRow` a version, each with one picture.
     num_columns
         How many features are shown, of `dataset.num_features`.
+    farthest
+        As in `PictureGrid`.
     """
 
     dataset: DatasetCard
@@ -118,6 +123,7 @@ class HeatMaps:
     classes: tuple[str, ...]
     maps: tuple[PictureRow, ...]
     num_columns: int
+    farthest: str
 
 
 def first_of_each_class(labels: Tensor) -> tuple[int, ...]:
@@ -166,7 +172,8 @@ def picture_grid(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -
     unrelated = unrelated_features(audit)
     if unrelated is not None:
         rows.append(_plain_row("unrelated features (chance)", uris(unrelated), [""] * len(nodes), nodes))
-    return PictureGrid(card, nodes, classes, tuple(rows), _already_wrong(group, nodes), low, high)
+    wrong, farthest = _already_wrong(group, nodes), _farthest(group)
+    return PictureGrid(card, nodes, classes, tuple(rows), wrong, low, high, farthest)
 
 
 def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> HeatMaps | None:
@@ -192,7 +199,7 @@ def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> H
     if unrelated is not None:
         maps.append(row("unrelated features (chance)", unrelated))
     classes = tuple(_class_name(card, int(audit.labels[node])) for node in nodes)
-    return HeatMaps(card, nodes, classes, tuple(maps), columns)
+    return HeatMaps(card, nodes, classes, tuple(maps), columns, _farthest(group))
 
 
 def _metamer_row(
@@ -222,6 +229,11 @@ def _already_wrong(group: Sequence[tuple[ModelLabel, Audit]], nodes: Sequence[in
             for name, models in wrong.items()
         ]
     return tuple(sentences)
+
+
+def _farthest(group: Sequence[tuple[ModelLabel, Audit]]) -> str:
+    names = [model.text for model, audit in group if audit.went_farther]
+    return "" if not names else "every model" if len(names) == len(group) else listed(names)
 
 
 def _plain_row(

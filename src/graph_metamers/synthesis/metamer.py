@@ -68,6 +68,9 @@ class Metamer:
         Everything that was asked for.
     provenance
         Versions, fingerprints of model and reference, seconds.
+    distance_trace
+        (step, scaled distance) pairs of a search with `objective="farthest"` that met the loss: how far the
+        farthest point within the tolerance was; else empty.
     """
 
     graph: Graph
@@ -88,6 +91,7 @@ class Metamer:
     steps: int
     config: Mapping[str, Json]
     provenance: Mapping[str, Json]
+    distance_trace: tuple[tuple[int, float], ...] = ()
 
     @property
     def is_metamer(self) -> bool:

@@ -89,6 +89,7 @@ def write_metamer(metamer: Metamer, folder: Path) -> None:
         "prediction_agreement": None if agreement is None else asdict(agreement),
         "steps": metamer.steps,
         "trace": metamer.trace,
+        "distance_trace": metamer.distance_trace,
         "config": metamer.config,
         "provenance": metamer.provenance,
     }
@@ -128,6 +129,9 @@ def read_metamer(folder: Path, reference: Graph) -> Metamer:
             steps=stored["steps"],
             config=stored["config"],
             provenance=stored["provenance"],
+            distance_trace=tuple(
+                (int(step), to_number(distance)) for step, distance in stored.get("distance_trace", ())
+            ),
         )
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         if isinstance(error, FileFormatError):

@@ -33,7 +33,10 @@ class ProgressBar:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("step {task.completed:.0f} of at most {task.total:.0f}, loss {task.fields[loss]:.2e}"),
+            TextColumn(
+                "step {task.completed:.0f} of at most {task.total:.0f}, loss {task.fields[loss]:.2e}"
+                "{task.fields[distance]}"
+            ),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
@@ -55,11 +58,14 @@ class ProgressBar:
     def __call__(self, progress: SearchProgress) -> None:
         """Show where a search is."""
         if self._task is None:
-            self._task = self._progress.add_task(self.label, total=progress.steps, loss=progress.loss)
+            self._task = self._progress.add_task(
+                self.label, total=progress.steps, loss=progress.loss, distance=""
+            )
         self._progress.update(
             self._task,  # type: ignore[arg-type]  # rich's TaskID is an int
             description=self.label,
             completed=progress.step,
             total=progress.steps,
             loss=progress.best_loss,
+            distance="" if progress.distance is None else f", matched at distance {progress.distance:.2f}",
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graph_metamers.metrics.classification import Task
     from graph_metamers.synthesis.budget import Budget
     from graph_metamers.synthesis.metamer import Metamer
+    from graph_metamers.synthesis.objectives import Objective
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Transform
 
@@ -25,6 +26,7 @@ class SearchOptions(TypedDict, total=False):
     """The keyword parameters of `generate` but for `seed`; what is left out has its default there."""
 
     vary: Vary
+    objective: Objective
     index: Tensor | Sequence[int] | None
     transform: Transform | None
     forward: Forward | None
@@ -61,9 +63,9 @@ def generate_many(
     on_seed
         Called with (seed, its number from 1, number of seeds) before each search.
     **options
-        Every other keyword parameter of `generate`: `vary`, `index`, `transform`, `forward`, `solver`,
-        `init`, `budget` (of each search), `tolerance`, `min_distance`, `task`, `prediction_tolerance`,
-        `callbacks`.
+        Every other keyword parameter of `generate`: `vary`, `objective`, `index`, `transform`, `forward`,
+        `solver`, `init`, `budget` (of each search), `tolerance`, `min_distance`, `task`,
+        `prediction_tolerance`, `callbacks`.
 
     Returns
     -------

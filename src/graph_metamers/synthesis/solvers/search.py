@@ -31,12 +31,16 @@ class SearchProgress:
         Evaluations done and allowed.
     loss, best_loss
         Activation loss now and at best so far.
+    distance
+        Once the loss is met and the search goes on for distance (`objective="farthest"`): the largest
+        chance-scaled input distance so far at which it is met. Before, and else, `None`.
     """
 
     step: int
     steps: int
     loss: float
     best_loss: float
+    distance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ class Solution:
     Attributes
     ----------
     point
-        The best point seen, [p].
+        The best point seen, [p]; of `objective="farthest"` the farthest one that meets the loss.
     loss
         Its activation loss as the search saw it.
     status
@@ -55,6 +59,11 @@ class Solution:
         Evaluations spent.
     trace
         (step, loss) pairs of the search.
+    distance_trace
+        (step, scaled distance) pairs of a search for distance, each farther than the one before.
+    matched_point
+        Of such a search: where the loss was first met, [p], to come back to should rounding have taken the
+        farthest point over the tolerance; else `None`.
     """
 
     point: Tensor
@@ -62,6 +71,8 @@ class Solution:
     status: Status
     steps: int
     trace: tuple[tuple[int, float], ...]
+    distance_trace: tuple[tuple[int, float], ...] = ()
+    matched_point: Tensor | None = None
 
 
 class Solver(Protocol):
@@ -93,9 +104,9 @@ class Search:
 
     def __init__(self, budget: Budget, tolerance: float, notify: Callable[[SearchProgress], None]) -> None:
         self.steps = 0
-        self._budget = budget
-        self._tolerance = tolerance
-        self._notify = notify
+        self.budget = budget
+        self.tolerance = tolerance
+        self.notify = notify
         self._started = time.monotonic()
         self._best_point: Tensor | None = None
         self._best_loss = math.inf
@@ -105,7 +116,13 @@ class Search:
     @property
     def steps_left(self) -> int:
         """Evaluations that may still be spent."""
-        return self._budget.steps - self.steps
+        return self.budget.steps - self.steps
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time limit is over."""
+        limit = self.budget.seconds
+        return limit is not None and time.monotonic() - self._started > limit
 
     @property
     def best_point(self) -> Tensor | None:
@@ -119,7 +136,7 @@ class Search:
             self._best_loss, self._best_point = loss, point.detach().clone()
         if loss < self._milestone[1] * (1 - STALL_DECREASE):
             self._milestone = (self.steps, loss)
-        self._notify(SearchProgress(self.steps, self._budget.steps, loss, self._best_loss))
+        self.notify(SearchProgress(self.steps, self.budget.steps, loss, self._best_loss))
         return self._verdict(loss)
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
@@ -130,11 +147,11 @@ class Search:
     def _verdict(self, loss: float) -> Status | None:
         if not math.isfinite(loss):
             return Status.NON_FINITE
-        if loss <= self._tolerance:
+        if loss <= self.tolerance:
             return Status.CONVERGED
-        if self.steps >= self._budget.steps:
+        if self.steps >= self.budget.steps:
             return Status.MAX_STEPS
-        if self._budget.seconds is not None and time.monotonic() - self._started > self._budget.seconds:
+        if self.is_late:
             return Status.TIME_LIMIT
         if self.steps - self._milestone[0] >= STALL_WINDOW:
             return Status.STALLED

@@ -82,6 +82,11 @@ class WordSwaps:
         """See `Solver.memory`."""
         return BYTES_OF_AN_ENTRY * point.numel()
 
+    @property
+    def keeps_no_word(self) -> bool:
+        """Whether no node keeps a word of its own, as far as there are enough others."""
+        return self.reference_words == "forbid" and self.column_sums == "free"
+
     def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
         """See `Solver.solve`."""
         if not problem.is_binary:
