@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graph_metamers.replay import NotReplayable, record
+from graph_metamers.replay import NotReplayable, Tape, record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
 
     from graph_metamers.synthesis.problem import Problem
@@ -32,21 +34,29 @@ def replayed(problem: Problem, start: Tensor) -> tuple[Problem, str]:
     -------
     tuple of Problem and str
         The problem itself where a tape is refused.
-
-    Notes
-    -----
-    Ours. Costs two evaluations and a few ten milliseconds.
     """
     if not problem.is_smooth:
         return problem, "none: the features are discrete"
-    try:
-        tape = record(problem.evaluate_eagerly, start.detach())
-    except NotReplayable as refusal:
-        return problem, f"none: {refusal}"
     other = problem.project(start.detach() + 0.5 * (start.roll(1) - start).detach())
-    expected, found = problem.evaluate_eagerly(other), tape(other)
-    limit = TOLERANCE.get(start.dtype, 1e-3)
-    for ours, theirs in zip(found, expected, strict=True):
-        if not bool((ours - theirs).norm() <= limit * theirs.norm()):
-            return problem, "none: something outside of torch takes part"
+    tape = verified_tape(problem.evaluate_eagerly, start.detach(), other)
+    if isinstance(tape, str):
+        return problem, f"none: {tape}"
     return dataclasses.replace(problem, tape=tape), f"{len(tape.steps)} operations"
+
+
+def verified_tape(function: Callable[[Tensor], Sequence[Tensor]], start: Tensor, other: Tensor) -> Tape | str:
+    """A tape of a function, recorded at `start` and verified at `other`, or why there is none.
+
+    Notes
+    -----
+    Ours. Costs two runs of the function and a few ten milliseconds.
+    """
+    try:
+        tape = record(function, start)
+    except NotReplayable as refusal:
+        return str(refusal)
+    limit = TOLERANCE.get(start.dtype, 1e-3)
+    for ours, theirs in zip(tape(other), function(other), strict=True):
+        if not bool((ours - theirs).norm() <= limit * theirs.norm()):
+            return "something outside of torch takes part"
+    return tape

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from graph_metamers.inputs.coordinates import FeaturesThrough
 from graph_metamers.synthesis.problem import Evaluation, Problem
+from graph_metamers.synthesis.replaying import verified_tape
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution
 from graph_metamers.synthesis.status import Status
@@ -78,11 +79,11 @@ class Farthest:
         if found.status is not Status.CONVERGED or far.chance <= 0 or most <= 0 or aim <= 0:
             return found
         point, weight, multiplier, violation = found.point, FIRST_WEIGHT, FIRST_MULTIPLIER, math.inf
-        legs = 0
+        legs, plain = 0, with_plain_tape(problem, point, start)
         while far.goes_on:
             if legs and legs % LEGS_BETWEEN_WALKS == 0 and isinstance(problem.searched, FeaturesThrough):
                 point = problem.searched.farther_point(far.farthest)
-            stretched = StretchedProblem.of(problem, most, aim, weight, multiplier)
+            stretched = StretchedProblem.of(plain, most, aim, weight, multiplier)
             far.begin_leg(LEG)
             point = LBFGS().solve(stretched, point, far).point
             excess = far.loss / aim - 1
@@ -126,19 +127,36 @@ class StretchedProblem(Problem):
         cls, problem: Problem, most: float, aim: float, weight: float, multiplier: float
     ) -> StretchedProblem:
         """The same model, targets and space."""
-        same = {field.name: getattr(problem, field.name) for field in fields(problem)}
+        same = {field.name: getattr(problem, field.name) for field in fields(Problem)}
         return cls(**same, most=most, aim=aim, weight=weight, multiplier=multiplier)
 
     def evaluate(self, point: Tensor) -> Evaluation:
-        """Run the model at a point, [p]; one forward and one backward pass."""
+        """Objective, plain loss and the objective's gradient at a point, [p]."""
+        loss, slope = self.tape(point) if self.tape is not None else plain_loss(self, point)
         with torch.enable_grad():
             leaf = point.detach().requires_grad_()
-            loss = self.loss_of(self.variables.relaxed_features(leaf))
             short = 1 - self.variables.squared_distance(leaf) / self.most
-            excess = loss / self.aim - 1
-            price = self.weight / 2 * (excess + self.multiplier / self.weight).clamp(min=0).square()
-            (gradient,) = torch.autograd.grad(short + price, leaf)
-        return Evaluation((short + price).detach(), loss.detach(), gradient)
+            (gradient,) = torch.autograd.grad(short, leaf)
+        beyond = (loss / self.aim - 1 + self.multiplier / self.weight).clamp(min=0)
+        objective = short.detach() + self.weight / 2 * beyond.square()
+        return Evaluation(objective, loss, gradient.add_(slope * (self.weight * beyond / self.aim)))
+
+
+def plain_loss(problem: Problem, point: Tensor) -> tuple[Tensor, Tensor]:
+    """The activation loss at a point, [p], without anything added, and its gradient, [p]."""
+    with torch.enable_grad():
+        leaf = point.detach().requires_grad_()
+        loss = problem.loss_of(problem.variables.relaxed_features(leaf))
+        (slope,) = torch.autograd.grad(loss, leaf)
+    return loss.detach(), slope
+
+
+def with_plain_tape(problem: Problem, point: Tensor, other: Tensor) -> Problem:
+    """The problem with a tape of `plain_loss`, verified between two points, [p] each; none if refused."""
+    tape = verified_tape(
+        lambda where: plain_loss(problem, where), point.detach(), (point + other).detach() / 2
+    )
+    return replace(problem, tape=None if isinstance(tape, str) else tape)
 
 
 class FartherSearch(Search):
