@@ -102,6 +102,7 @@ OPTIONS = [
     option("--seed", "-1", fragments=("'seed'", "-1")),
     option("--split", "7", fragments=("'split'", "7")),
     option("--solver", "sgd", fragments=("'solver'", "'lbfgs'")),
+    option("--objective", "furthest", fragments=("'objective'", "'farthest'")),
     option("--init", "zeros", fragments=("'init'", "'noise'")),
     option("--steps", "0", fragments=("'steps'",)),
     option("--seconds", "-1", fragments=("'seconds'",)),

@@ -281,6 +281,17 @@ def test_a_failed_report_does_not_lose_the_audit(folder, monkeypatch):
     assert gm.load_audit("out").layers
 
 
+def test_objective_is_passed_on(call):
+    short = ("--epochs", "20", "--steps", "40", "--feature-kind", "bounded")
+    asked = ("--objective", "farthest", "--json")
+    found = call("generate", *KARATE, *short, *EASY, "--model", "gcn", "--layer", "act.0", *asked).json
+    assert found["config"]["objective"] == "farthest"
+    assert found["steps"] > 1  # the loss was met at once, and the search went on
+    audited = call("audit", *KARATE, *short, *EASY, "--model", "gcn", "--num-starts", "1", *asked).json
+    assert audited["config"]["search"]["objective"] == "farthest"
+    assert {row["objective"] for row in audited["rows"]} == {"farthest"}
+
+
 @pytest.fixture
 def small_demo(monkeypatch, karate):
     """The demo on a small graph, with short searches."""

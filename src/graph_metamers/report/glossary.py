@@ -34,9 +34,9 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "objective",
-        "What a search is for. “match”: the first features within the tolerance. “farthest”: from there on "
-        "as far from the reference as the tolerance and the range of the features allow; what is found is "
-        "far, and not proved to be the farthest there is.",
+        "What a search is for. “match”: the first features within the tolerance. “farthest”: from there "
+        "on as far from the reference as the tolerance and the range of the features allow. That is far, "
+        "and not proved to be the farthest there is.",
     ),
     (
         "unrelated features",
