@@ -94,7 +94,7 @@ class Search:
         self._tolerance = tolerance
         self._notify = notify
         self._started = time.monotonic()
-        self._best_point: Tensor | None = None
+        self._best_point: Tensor | Callable[[], Tensor] | None = None
         self._best_loss = math.inf
         self._trace: list[tuple[int, float]] = []
         self._milestone = (0, math.inf)  # step and loss of the last real decrease
@@ -104,11 +104,15 @@ class Search:
         """Evaluations that may still be spent."""
         return self._budget.steps - self.steps
 
-    def record(self, point: Tensor, loss: float) -> Status | None:
-        """Note a point and its loss at the present step; a status says that the search has to stop."""
+    def record(self, point: Tensor | Callable[[], Tensor], loss: float) -> Status | None:
+        """Note a point and its loss at the present step; a status says that the search has to stop.
+
+        The point, [p], or what gives it, where that costs much: called at the end, if no other was better.
+        """
         self._trace.append((self.steps, loss))
         if loss < self._best_loss:
-            self._best_loss, self._best_point = loss, point.detach().clone()
+            self._best_loss = loss
+            self._best_point = point if callable(point) else point.detach().clone()
         if loss < self._milestone[1] * (1 - STALL_DECREASE):
             self._milestone = (self.steps, loss)
         self._notify(SearchProgress(self.steps, self._budget.steps, loss, self._best_loss))
@@ -116,7 +120,8 @@ class Search:
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
-        point = last_point.detach().clone() if self._best_point is None else self._best_point
+        best = self._best_point
+        point = last_point.detach().clone() if best is None else best() if callable(best) else best
         return Solution(point, self._best_loss, status, self.steps, tuple(self._trace))
 
     def _verdict(self, loss: float) -> Status | None:
