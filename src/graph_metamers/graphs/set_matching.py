@@ -27,6 +27,7 @@ Columns = Literal["free", "kept"]
 
 MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status, as in the kernel
 CHUNK = 2_000_000  # proposals between two reports; under a second
+MOST_EXCHANGES = 100  # of one group at a time, where the best exchange is made again and again
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +141,25 @@ class Schedule:
 
 
 @dataclass(frozen=True, eq=False)
+class LocalCosts:
+    """What a change of some groups' sums costs, each group in a metric of its own.
+
+    For a change d of a group's sum: pull . d + ||probes d||^2 + ridge ||d||^2, and the penalty for each
+    charged item more. A quadratic model of whatever is to be lowered, from where the group is now.
+
+    Attributes
+    ----------
+    probes, pulls, ridges, penalties
+        Float [a, p, k], [a, k], [a] and [a].
+    """
+
+    probes: NDArray[np.floating]
+    pulls: NDArray[np.floating]
+    ridges: NDArray[np.floating]
+    penalties: NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
 class SetMatch:
     """Sets that were found.
 
@@ -217,8 +237,7 @@ class Annealer:
         self._targets = problem.targets.astype(np.float64)
         self._random = np.array([seed % 2**64], dtype=np.uint64)
         self._accepted = 0
-        self._refresh()
-        self._best_items, self._best_costs = self._items.copy(), self._costs.copy()
+        self._forget()
 
     def anneal(
         self, schedule: Schedule, *, groups: NDArray[np.bool_] | None = None, chunk: int = CHUNK
@@ -239,6 +258,7 @@ class Annealer:
         active = np.arange(len(self._items)) if groups is None else groups[self._owners].nonzero()[0]
         if not len(active) or len(self._vectors) < 2:
             return
+        self._prepare()
         for first in range(0, schedule.proposals, chunk):
             count = min(chunk, schedule.proposals - first)
             timing = (first, count, schedule.proposals, schedule.hottest, schedule.coldest)
@@ -256,6 +276,36 @@ class Annealer:
             self._note_best()
             yield first + count
 
+    def improve(self, groups: NDArray[np.int64], costs: LocalCosts, *, pool: int) -> None:
+        """Make the best exchange in each of some groups, again and again, until none lowers its local cost.
+
+        Targets and weights play no part. What was best so far is forgotten.
+
+        Parameters
+        ----------
+        groups
+            Which, int64 [a], each once.
+        costs
+            Theirs.
+        pool
+            How many random items a group is offered; all of them if there are no more.
+
+        Notes
+        -----
+        Ours. Time for a group of s items: O(pool (p k + s (p + k))), of which most is a matrix product.
+        """
+        from graph_metamers.graphs import set_matching_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
+
+        probes, pulls, ridges, penalties = (
+            np.ascontiguousarray(part, dtype=self._vectors.dtype)
+            for part in (costs.probes, costs.pulls, costs.ridges, costs.penalties)
+        )
+        self._accepted += kernel.improve_groups(
+            self._vectors, probes, pulls, ridges, penalties, groups, self._starts, self._items, self._status,
+            pool, MOST_EXCHANGES, self._random,
+        )  # fmt: skip
+        self._forget()
+
     @property
     def items(self) -> NDArray[np.int64]:
         """The item in every slot now, int64 [slots], group after group; to come back to with `restart`."""
@@ -265,6 +315,11 @@ class Annealer:
     def owners(self) -> NDArray[np.int64]:
         """The group of every slot, int64 [slots]."""
         return self._owners
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each group's slots begin, and where the last one's end, int64 [groups + 1]."""
+        return self._starts
 
     def restart(
         self, *, items: NDArray[np.int64] | None = None, targets: NDArray[np.floating] | None = None
@@ -285,8 +340,12 @@ class Annealer:
         self._items = items.copy()
         if targets is not None:
             self._targets = targets.astype(np.float64)
-        self._refresh()
-        self._best_items, self._best_costs = self._items.copy(), self._costs.copy()
+        self._forget()
+
+    @property
+    def best_items(self) -> NDArray[np.int64]:
+        """The item in every slot of the best sets so far, int64 [slots]."""
+        return self._best_items.copy()
 
     def members(self) -> NDArray[np.bool_]:
         """The best sets so far, bool [groups, num_items]."""
@@ -294,15 +353,20 @@ class Annealer:
         members[self._owners, self._best_items] = True
         return members
 
-    def sums(self) -> NDArray[np.float64]:
-        """The sum of every group's items now, float64 [groups, k]."""
-        return self._sum(self._items)
-
     def best(self) -> SetMatch:
         """The best sets so far."""
         members = self.members()
         cost = dataclasses.replace(self._problem, members=members, targets=self._targets).cost()
         return SetMatch(members, cost, self._accepted)
+
+    def _forget(self) -> None:
+        """Nothing was seen but the items now; residuals and costs are computed when they are needed."""
+        self._best_items, self._is_stale = self._items.copy(), True
+
+    def _prepare(self) -> None:
+        if self._is_stale:
+            self._refresh()
+            self._best_costs, self._is_stale = self._costs.copy(), False
 
     def _sum(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         shape = (len(self._targets), len(self._vectors))

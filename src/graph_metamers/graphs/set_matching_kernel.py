@@ -12,7 +12,9 @@ import numpy as np
 from numba import njit
 
 MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status
+DRAWN = 8  # the same, while a pool is drawn
 COOL_EVERY = 64  # proposals between two temperatures
+LEAST_GAIN = 1e-5  # of an item's largest square: less is rounding in float32
 
 _MULTIPLY_1, _MULTIPLY_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -146,3 +148,107 @@ def exchange_between_groups(  # type: ignore[no-untyped-def]
         costs[h] += change_h
         accepted += 1
     return accepted
+
+
+@njit(cache=True)
+def draw_pool(group, held, status, size, pool, state):  # type: ignore[no-untyped-def]
+    """Write items that a group may take behind its `held` own ones; returns how many there are in all.
+
+    All of them if `size` allows, else those among `size` random ones.
+    """
+    num_items, filled = status.shape[1], held
+    if size >= num_items:
+        for item in range(num_items):
+            if not status[group, item] & (MEMBER | FORBIDDEN):
+                pool[filled] = item
+                filled += 1
+        return filled
+    for _ in range(size):
+        item = random_below(state, num_items)
+        if not status[group, item] & (MEMBER | FORBIDDEN | DRAWN):
+            status[group, item] |= DRAWN
+            pool[filled] = item
+            filled += 1
+    for place in range(held, filled):
+        status[group, pool[place]] &= ~DRAWN
+    return filled
+
+
+@njit(cache=True, fastmath={"nnan", "nsz", "reassoc"})
+def lowest_difference(costs, products):  # type: ignore[no-untyped-def]
+    """The lowest of costs - products; without its place, so that the loop is vectorised."""
+    lowest = costs.dtype.type(np.inf)
+    for j in range(costs.shape[0]):
+        lowest = min(lowest, costs[j] - products[j])
+    return lowest
+
+
+@njit(cache=True)
+def descend(vectors, probes, pull, ridge, charges, held, most):  # type: ignore[no-untyped-def]
+    """Make the exchange that lowers the cost most, until none does.
+
+    The cost is pull . d + ||probes d||^2 + ridge ||d||^2, d being the change of the sum of vectors, and the
+    charges of those in the set; at first these are the first `held`. Returns which they are in the end, and
+    how many exchanges were made. Taking j for i costs (slope_j + square_j) - (slope_i - square_i) - 2
+    product_ij, all of which come from one matrix product.
+    """
+    seen = np.dot(vectors, probes.T)
+    products = np.dot(seen[:held], seen.T) + ridge * np.dot(vectors[:held], vectors.T)
+    products += products
+    slopes = np.dot(vectors, pull) + charges
+    squares = np.empty_like(slopes)
+    for j in range(slopes.shape[0]):
+        squares[j] = np.dot(seen[j], seen[j]) + ridge * np.dot(vectors[j], vectors[j])
+    least = LEAST_GAIN * squares.max()
+    inside = np.arange(held)  # where in the pool the item of every slot is
+    barred = np.zeros_like(slopes)
+    barred[:held] = np.inf
+    made = 0
+    while made < most:
+        lowest, place = -least, -1
+        costs = slopes + squares + barred
+        for slot in range(held):
+            i = inside[slot]
+            change = lowest_difference(costs, products[slot]) + squares[i] - slopes[i]
+            if change < lowest:
+                lowest, place = change, slot
+        if place < 0:
+            break
+        i = inside[place]
+        j = int(np.argmin(costs - products[place]))
+        row = np.dot(seen, seen[j]) + ridge * np.dot(vectors, vectors[j])
+        row += row
+        slopes += row - products[place]
+        products[place] = row
+        barred[i], barred[j] = 0, np.inf
+        inside[place] = j
+        made += 1
+    return inside, made
+
+
+@njit(cache=True)
+def improve_groups(  # type: ignore[no-untyped-def]
+    vectors, probes, pulls, ridges, penalties, groups, starts, items, status, size, most, state
+):
+    """`descend` in each of some groups, one after the other; returns how many exchanges were made."""
+    made = 0
+    pool = np.empty(vectors.shape[0], dtype=np.int64)
+    for number in range(groups.shape[0]):
+        group = groups[number]
+        first, held = starts[group], starts[group + 1] - starts[group]
+        pool[:held] = items[first : first + held]
+        filled = draw_pool(group, held, status, size, pool, state)
+        if held == 0 or filled == held:  # noqa: PLR1714 (numba)
+            continue
+        charges = np.empty(filled, vectors.dtype)
+        for place in range(filled):
+            charges[place] = penalties[number] * (status[group, pool[place]] & CHARGED) / CHARGED
+        chosen = vectors[pool[:filled]]
+        inside, count = descend(chosen, probes[number], pulls[number], ridges[number], charges, held, most)
+        made += count
+        for place in range(held):
+            status[group, pool[place]] &= ~MEMBER
+        for place in range(held):
+            items[first + place] = pool[inside[place]]
+            status[group, items[first + place]] |= MEMBER
+    return made

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 from graph_metamers.inputs.slots import read_features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from graph_metamers.inputs.compression import Compression
@@ -82,12 +80,8 @@ class FeaturesThrough:
 
     def relaxed(self, point: Tensor) -> Graph:
         """See `Variables`; with X Q instead of X."""
-        return self.graph_with(read_features(self.variables.relaxed(point)))
-
-    def graph_with(self, features: Mapping[str, Tensor]) -> Graph:
-        """The reference with X Q of other features, [n, F] per slot."""
-        coordinates = self.compression.coordinates(features[self.compression.slot])
-        return self.compression.graph(self.variables.reference, coordinates)
+        x = read_features(self.variables.relaxed(point))[self.compression.slot]
+        return self.compression.graph(self.variables.reference, self.compression.coordinates(x))
 
     def project(self, point: Tensor) -> Tensor:
         """See `Variables`."""

@@ -43,6 +43,27 @@ class Evaluation(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Slopes:
+    """How the activation loss changes with what the model of a problem takes.
+
+    Attributes
+    ----------
+    loss
+        The activation loss.
+    gradient
+        Slot -> its gradient, [n, r].
+    probes
+        Gradients g of random combinations of activations, each as `gradient`, with E[(g . d)^2] = ||J d||^2,
+        where J is the derivative of the activations, so scaled that the loss is || . ||^2: near a match a
+        change d of the inputs alters the loss by that much (Gauss-Newton).
+    """
+
+    loss: float
+    gradient: Mapping[str, Tensor]
+    probes: list[dict[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Find a point whose graph has the target activations.
 
@@ -99,6 +120,11 @@ class Problem:
         return self.variables.is_binary
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether `view` takes X Q instead of X."""
+        return self.searched is not None
+
+    @property
     def num_directions(self) -> int:
         """Numbers that the model reads of a row, at the most: the rank if compressed, else the features."""
         if isinstance(self.searched, FeaturesThrough | Coordinates):
@@ -150,39 +176,50 @@ class Problem:
             (gradient,) = torch.autograd.grad(objective, leaf)
         return Evaluation(objective.detach(), loss.detach(), gradient)
 
-    def loss_of(self, features: Mapping[str, Tensor]) -> Tensor:
-        """The activation loss of given features, [n, F] per slot; scalar, differentiable in them."""
-        return torch.stack([error.square().sum() / energy for error, energy in self._errors(features)]).mean()
+    def inputs_of(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `view` takes for given features, [n, F] per slot: X Q where the features are compressed."""
+        if isinstance(self.searched, FeaturesThrough):
+            compression = self.searched.compression
+            return {compression.slot: compression.coordinates(features[compression.slot])}
+        return dict(features)
 
-    def slopes(self, features: Mapping[str, Tensor]) -> tuple[float, dict[str, Tensor]]:
-        """The activation loss of given features, [n, F] per slot, and its gradient with respect to them."""
-        leaves = {slot: x.detach().clone().requires_grad_() for slot, x in features.items()}
-        loss = self.loss_of(leaves)
-        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-        return float(loss.detach()), dict(zip(leaves, gradients, strict=True))
+    def loss_of(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The activation loss of given inputs, as of `inputs_of`; scalar, differentiable in them."""
+        return torch.stack([error.square().sum() / energy for error, energy in self._errors(inputs)]).mean()
 
-    def probe(
-        self, features: Mapping[str, Tensor], probes: int, generator: torch.Generator
-    ) -> list[dict[str, Tensor]]:
-        """Gradients of random combinations of activations, scaled so that their squares tell curvature.
+    def slopes(
+        self, inputs: Mapping[str, Tensor], probes: int = 0, generator: torch.Generator | None = None
+    ) -> Slopes:
+        """The activation loss of given inputs, as of `inputs_of`, its gradient, and how it curves.
 
-        Returns
-        -------
-        list of dict of str to Tensor
-            `probes` times slot -> g, [n, F], with E[(g . d)^2] = ||J d||^2, where J is the derivative of the
-            activations, so scaled that the loss is || . ||^2: near a match a change d of the features alters
-            the loss by that much (Gauss-Newton).
+        Parameters
+        ----------
+        inputs
+            [n, r] per slot.
+        probes
+            How many random combinations of activations are differentiated too.
+        generator
+            Of these.
         """
-        leaves = {slot: x.detach().clone().requires_grad_() for slot, x in features.items()}
+        leaves = {slot: x.detach().clone().requires_grad_() for slot, x in inputs.items()}
         scaled = [error / (energy * len(self.targets)).sqrt() for error, energy in self._errors(leaves)]
-        found = []
-        for _ in range(probes):
-            weights = [torch.randn(part.shape, generator=generator).to(part) for part in scaled]
-            gradients = torch.autograd.grad(
-                scaled, list(leaves.values()), weights, retain_graph=True, materialize_grads=True
+
+        def gradients(weights: list[Tensor], *, last: bool) -> dict[str, Tensor]:
+            found = torch.autograd.grad(
+                scaled, list(leaves.values()), weights, retain_graph=not last, materialize_grads=True
             )
-            found.append(dict(zip(leaves, gradients, strict=True)))
-        return found
+            return dict(zip(leaves, found, strict=True))
+
+        gradient = gradients([2 * part.detach() for part in scaled], last=probes == 0)
+        found = [
+            gradients(
+                [torch.randn(part.shape, generator=generator).to(part) for part in scaled],
+                last=number == probes - 1,
+            )
+            for number in range(probes)
+        ]
+        loss = torch.stack([part.detach().square().sum() for part in scaled]).sum()
+        return Slopes(float(loss), gradient, found)
 
     def visible_bases(self) -> dict[str, Tensor]:
         """Slot -> orthonormal basis of what the layers read of its features, float64 [F, r].
@@ -197,10 +234,9 @@ class Problem:
             return dict(spaces[0])
         return {slot: _span(torch.cat([bases[slot] for bases in spaces], dim=1)) for slot in spaces[0]}
 
-    def _errors(self, features: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Error and energy of every layer's chosen items; differentiable in the features."""
-        space = self.searched if isinstance(self.searched, FeaturesThrough) else self.variables
-        taps = self.view.taps(space.graph_with(features), list(self.targets))
+    def _errors(self, inputs: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Error and energy of every layer's chosen items; differentiable in the inputs."""
+        taps = self.view.taps(self.variables.graph_with(inputs), list(self.targets))
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
         return [(value - target, target.square().sum()) for value, target in pairs]
 

@@ -110,6 +110,7 @@ def test_incremental_residuals_are_those_of_a_recomputation(columns):
     problem = replace(problem, charged=rng.random((8, 30)) < 0.3, weights=rng.uniform(0.5, 2, 8))
     annealer = Annealer(problem, seed=0, columns=columns)
     # White box: no refresh between the kernel and the look at its residuals.
+    annealer._prepare()
     annealer._refresh = lambda: None
     list(annealer.anneal(Schedule(20_000, 5.0, 0.5)))
     now = np.zeros_like(problem.members)

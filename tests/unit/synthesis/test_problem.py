@@ -93,18 +93,19 @@ def test_slopes_are_the_plain_loss_and_its_gradient(index):
     x = torch.randn(8, 3, generator=torch.Generator().manual_seed(1)).requires_grad_()
     activation = problem.choose(problem.view.model(x))
     expected = activation_loss(activation, problem.choose(problem.targets["1"]))
-    loss, gradients = problem.slopes({"x": x})
-    assert loss == pytest.approx(expected.item())
-    torch.testing.assert_close(gradients["x"], torch.autograd.grad(expected, x)[0])
+    slopes = problem.slopes({"x": x})
+    assert slopes.loss == pytest.approx(expected.item())
+    torch.testing.assert_close(slopes.gradient["x"], torch.autograd.grad(expected, x)[0])
+    assert not slopes.probes
 
 
 def test_probes_tell_how_the_loss_curves():
     problem = problem_of(nn.Tanh())
-    probes = problem.probe({"x": GRAPH.x}, 4000, torch.Generator().manual_seed(0))
+    probes = problem.slopes({"x": GRAPH.x}, 4000, torch.Generator().manual_seed(0)).probes
     step = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     told = torch.stack([(probe["x"] * step).sum() for probe in probes]).square().mean()
     small = 1e-2
-    loss, _ = problem.slopes({"x": GRAPH.x + small * step})  # zero and flat at the reference
+    loss = problem.slopes({"x": GRAPH.x + small * step}).loss  # zero and flat at the reference
     assert float(told) == pytest.approx(loss / small**2, rel=0.1)
 
 

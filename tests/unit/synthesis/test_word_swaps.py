@@ -88,7 +88,7 @@ def test_the_best_words_that_were_seen_are_returned():
 
 def test_the_descent_lowers_what_annealing_alone_reaches():
     # Over several starts: which words it takes, and so how far it comes, hangs on rounding.
-    budgets = [gm.Budget(steps=19), gm.Budget(steps=150)]  # 8 probes and 10 reports come before it
+    budgets = [gm.Budget(steps=14), gm.Budget(steps=150)]  # 3 probes and 10 reports come before it
     annealed, descended = (
         [
             gm.generate(

@@ -16,6 +16,8 @@ from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solu
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from graph_metamers.synthesis.solvers.search import Solver
@@ -146,7 +148,7 @@ def plain_loss(problem: Problem, point: Tensor) -> tuple[Tensor, Tensor]:
     """The activation loss at a point, [p], without anything added, and its gradient, [p]."""
     with torch.enable_grad():
         leaf = point.detach().requires_grad_()
-        loss = problem.loss_of(problem.variables.relaxed_features(leaf))
+        loss = problem.loss_of(problem.inputs_of(problem.variables.relaxed_features(leaf)))
         (slope,) = torch.autograd.grad(loss, leaf)
     return loss.detach(), slope
 
@@ -206,8 +208,9 @@ class FartherSearch(Search):
         """Evaluations that this leg may still spend."""
         return min(self._leg_ends, self.budget.steps) - self.steps
 
-    def record(self, point: Tensor, loss: float) -> Status | None:
+    def record(self, point: Tensor | Callable[[], Tensor], loss: float) -> Status | None:
         """Note a point and its loss at the present step; a status says that the leg is over."""
+        point = point() if callable(point) else point
         self.loss = loss
         self._trace.append((self.steps, loss))
         self._is_finite = math.isfinite(loss)

@@ -108,7 +108,7 @@ class Search:
         self.tolerance = tolerance
         self.notify = notify
         self._started = time.monotonic()
-        self._best_point: Tensor | None = None
+        self._best_point: Tensor | Callable[[], Tensor] | None = None
         self._best_loss = math.inf
         self._trace: list[tuple[int, float]] = []
         self._milestone = (0, math.inf)  # step and loss of the last real decrease
@@ -127,13 +127,18 @@ class Search:
     @property
     def best_point(self) -> Tensor | None:
         """The point of the lowest loss that was recorded, [p]; `None` before the first record."""
-        return self._best_point
+        best = self._best_point
+        return best() if callable(best) else best
 
-    def record(self, point: Tensor, loss: float) -> Status | None:
-        """Note a point and its loss at the present step; a status says that the search has to stop."""
+    def record(self, point: Tensor | Callable[[], Tensor], loss: float) -> Status | None:
+        """Note a point and its loss at the present step; a status says that the search has to stop.
+
+        The point, [p], or what gives it, where that costs much: called at the end, if no other was better.
+        """
         self._trace.append((self.steps, loss))
         if loss < self._best_loss:
-            self._best_loss, self._best_point = loss, point.detach().clone()
+            self._best_loss = loss
+            self._best_point = point if callable(point) else point.detach().clone()
         if loss < self._milestone[1] * (1 - STALL_DECREASE):
             self._milestone = (self.steps, loss)
         self.notify(SearchProgress(self.steps, self.budget.steps, loss, self._best_loss))
@@ -141,7 +146,8 @@ class Search:
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
-        point = last_point.detach().clone() if self._best_point is None else self._best_point
+        best = self.best_point
+        point = last_point.detach().clone() if best is None else best
         return Solution(point, self._best_loss, status, self.steps, tuple(self._trace))
 
     def _verdict(self, loss: float) -> Status | None:

@@ -6,113 +6,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from graph_metamers.graphs.set_matching import Annealer, Schedule
+from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from graph_metamers.inputs.feature_values import FeatureValues
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search
+    from graph_metamers.synthesis.solvers.word_slot import WordSlot
 
-LEAST_CURVATURE = 0.02  # of the mean: that of nodes that the probes happened not to see
-LEAST_DIRECTION = 1e-5  # of the strongest direction's curvature: weaker ones are left out
-PROPOSALS = 200  # per word of a node that takes part in a step
-FIRST_SHARE, LEAST_SHARE, LARGEST_SHARE = 0.2, 0.005, 0.3  # of the nodes that take part in a step
-STEEPEST, FLATTEST = 1000.0, 0.5  # of a node's curvature, over what the probes said
-STALL_WINDOW, STALL_DECREASE = 50, 0.05  # it ends where the loss falls by less in so many steps
+LEAST_SHARE = 0.005  # of the nodes that take part in a step
+LARGEST_SHARE, LARGEST_SHARE_OF_EXCHANGES = 0.03, 0.3
+STALL_SWEEPS, STALL_DECREASE = 10, 0.05  # it ends where the loss falls by less while nodes move so often
 
 
 @dataclass(frozen=True, eq=False)
-class WordMetric:
-    """How a node's words change the activations: ||J_v d||^2 = curvature_v ||d vectors||^2, about.
-
-    Attributes
-    ----------
-    vectors
-        One per word, float32 [F, k], of mean squared length 1.
-    to_vectors
-        Turns a gradient with respect to X into one with respect to sums of vectors, float64 [F, k].
-    curvature
-        float64 [n].
-    """
-
-    vectors: NDArray[np.float32]
-    to_vectors: Tensor
-    curvature: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, basis: Tensor, probes: list[Tensor]) -> WordMetric:
-        """From the basis of the visible space, [F, r], and gradients of random combinations, [n, F] each."""
-        rank = basis.shape[1]
-        seen = (
-            torch.stack([gradient @ basis for gradient in probes])
-            if probes
-            else torch.zeros(1, 1, rank).double()
-        )
-        moment = torch.einsum("pnk,pnl->kl", seen, seen)
-        if not bool(moment.any()):
-            moment = torch.eye(rank, dtype=torch.float64)
-        values, directions = torch.linalg.eigh(moment / moment.trace())
-        kept = values > LEAST_DIRECTION * values[-1]
-        values, directions = values[kept], directions[:, kept]
-        vectors = basis @ (directions * values.sqrt())
-        length = float(vectors.square().sum(dim=1).mean().sqrt())
-        strength = seen.square().sum(dim=2).mean(dim=0)
-        strength = strength + LEAST_CURVATURE * strength.mean()
-        return cls(
-            (vectors / length).numpy().astype(np.float32),
-            basis @ (directions / values.sqrt()) * length,
-            (strength * length**2).clamp(min=1e-300).numpy(),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class WordSlot:
-    """The words of one slot of features, as sets that are being matched.
-
-    Attributes
-    ----------
-    values
-        What the features may be.
-    metric
-        In which sums of words are compared.
-    annealer
-        Holds the words; a group is a node.
-    num_words
-        Words that may be swapped.
-    stiffness
-        Curvature that a node met, over what the probes said, [n]; changes during the descent.
-    """
-
-    values: FeatureValues
-    metric: WordMetric
-    annealer: Annealer
-    num_words: int
-    stiffness: NDArray[np.float64]
-
-    def features(self) -> Tensor:
-        """X with the best words so far, [n, F]."""
-        reference = self.values.reference
-        members = torch.from_numpy(self.annealer.members()).to(reference)
-        return torch.where(self.values.mutable, members, reference)
-
-    def gradient(self, slope: Tensor) -> NDArray[np.float64]:
-        """The loss's gradient with respect to every node's sum of vectors, [n, k]."""
-        return np.asarray((slope.cpu() @ self.metric.to_vectors.to(slope.dtype)).double().numpy())
-
-
-@dataclass(frozen=True, eq=False)
-class _Point:
-    """Words, their loss, and its gradients with respect to sums of vectors."""
+class Point:
+    """Words, what the model reads of them, the loss, and its gradients with respect to sums of vectors."""
 
     items: Mapping[str, NDArray[np.int64]]
+    read: Mapping[str, NDArray[np.floating]]
     loss: float
     gradients: Mapping[str, NDArray[np.float64]]
 
@@ -120,53 +37,66 @@ class _Point:
 class WordDescent:
     """Steps of a descent on the true loss.
 
-    A step takes a random share of the nodes. For each, the loss is modelled by its gradient and the node's
-    curvature, so that lowering it is set matching once more: towards the present sum less gradient over
-    twice the curvature. All of them move at once. Half the sum of the gradients before and after, times a
-    node's step, is what that node did to the loss (exact where the loss is quadratic): it tells which nodes
-    to put back if the loss rose, and how stiff each node is among moving neighbours. *Ours.*
+    A step takes a share of the nodes, each in its turn. For each, the loss is modelled by its gradient and
+    the node's curvature in every direction, and words are swapped as long as that model falls. The gradient
+    at the next step, which is exact, tells all others what these nodes did to the sums that they share: so
+    errors of neighbours, which add up in a hub, are made to cancel. What a node did to the loss is told from
+    the gradients before and after: it says which nodes to put back if the loss rose, and how stiff each one
+    is among moving neighbours. *Ours.*
 
     Parameters
     ----------
     problem, slots, search
         The problem, its sets of words, and the record.
-    reverts
-        Whether single nodes can be put back; not where column sums are kept.
+    exchanges
+        Whether nodes exchange words, so that column sums are kept; single nodes cannot be put back then.
+
+    Notes
+    -----
+    A step is one evaluation, or two if nodes are put back: a forward pass, and two backward passes, for the
+    gradient and for a probe of curvature.
     """
 
     def __init__(
-        self, problem: Problem, slots: Mapping[str, WordSlot], search: Search, *, reverts: bool
+        self, problem: Problem, slots: Mapping[str, WordSlot], search: Search, *, exchanges: bool
     ) -> None:
-        self._problem, self._slots, self._search, self._reverts = problem, slots, search, reverts
-        self._random = np.random.default_rng(0)
-        self._share = FIRST_SHARE
+        self._problem, self._slots, self._search, self._exchanges = problem, slots, search, exchanges
+        self._random, self._probes = np.random.default_rng(0), generator_for("word descent", 0)
+        self._largest = LARGEST_SHARE_OF_EXCHANGES if exchanges else LARGEST_SHARE
+        self._share = self._largest
+        self._queues: dict[str, NDArray[np.int64]] = {}
 
     def run(self) -> Status:
         """Descend until the search or a stall says stop."""
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
         status, point = self._evaluate()
-        milestone, since = point.loss, 0
+        milestone, sweeps = point.loss, 0.0
         while status is None:
+            sweeps += self._share
             status, point = self._step(point)
-            since += 1
             if point.loss < milestone * (1 - STALL_DECREASE):
-                milestone, since = point.loss, 0
-            if status is None and since >= STALL_WINDOW:
+                milestone, sweeps = point.loss, 0.0
+            if status is None and sweeps >= STALL_SWEEPS:
                 return Status.STALLED
         return status
 
-    def _step(self, point: _Point) -> tuple[Status | None, _Point]:
-        before = {name: slot.annealer.sums() for name, slot in self._slots.items()}
+    def _step(self, point: Point) -> tuple[Status | None, Point]:
         for name, slot in self._slots.items():
-            self._propose(slot, before[name], point.gradients[name])
+            move = slot.exchange if self._exchanges else slot.improve
+            move(self._next(name), point.gradients[name])
         status, moved = self._evaluate()
-        effects = {name: self._learn(name, before[name], point, moved) for name in self._slots}
+        effects = {
+            name: slot.learn(
+                moved.read[name] - point.read[name], point.gradients[name], moved.gradients[name]
+            )
+            for name, slot in self._slots.items()
+        }
         if moved.loss < point.loss:
-            self._share = min(self._share * 1.1, LARGEST_SHARE)
+            self._share = min(self._share * 1.1, self._largest)
             return status, moved
-        self._share = max(self._share * (0.9 if self._reverts else 0.7), LEAST_SHARE)
-        if status is None and self._reverts:
+        self._share = max(self._share * (0.7 if self._exchanges else 0.9), LEAST_SHARE)
+        if status is None and not self._exchanges:
             for name, slot in self._slots.items():
                 rose = effects[name][slot.annealer.owners] >= 0
                 slot.annealer.restart(items=np.where(rose, point.items[name], moved.items[name]))
@@ -178,36 +108,29 @@ class WordDescent:
             slot.annealer.restart(items=point.items[name])
         return status, point
 
-    def _propose(self, slot: WordSlot, sums: NDArray[np.float64], gradient: NDArray[np.float64]) -> None:
-        """Match a share of the nodes to the sums that the model of the loss asks for."""
-        active = self._random.random(len(sums)) < self._share
-        curvature = slot.metric.curvature * slot.stiffness
-        slot.annealer.restart(targets=sums - gradient / (2 * curvature[:, None]))
-        schedule = Schedule(int(PROPOSALS * slot.num_words * active.mean()))
-        for _ in slot.annealer.anneal(schedule, groups=active):
-            pass
-        slot.annealer.restart()
+    def _next(self, name: str) -> NDArray[np.int64]:
+        """The nodes whose turn it is: everyone's comes before anyone's second."""
+        num_nodes = len(self._slots[name].stiffness)
+        count = max(1, round(self._share * num_nodes))
+        queue = self._queues.get(name, np.empty(0, dtype=np.int64))
+        if len(queue) < count:
+            queue = self._random.permutation(num_nodes)
+        self._queues[name] = queue[count:]
+        return queue[:count]
 
-    def _learn(
-        self, name: str, before: NDArray[np.float64], point: _Point, moved: _Point
-    ) -> NDArray[np.float64]:
-        """What each node did to the loss, [n]; notes how stiff it was."""
-        slot = self._slots[name]
-        step = slot.annealer.sums() - before
-        squared = np.square(step).sum(axis=1)
-        old, new = point.gradients[name], moved.gradients[name]
-        went = squared > 0
-        met = ((new - old) * step).sum(axis=1)[went] / (2 * slot.metric.curvature * squared)[went]
-        slot.stiffness[went] = np.clip((slot.stiffness[went] + met) / 2, FLATTEST, STEEPEST)
-        effects: NDArray[np.float64] = ((new + old) * step).sum(axis=1) / 2
-        return effects
-
-    def _evaluate(self) -> tuple[Status | None, _Point]:
-        features = {name: slot.features() for name, slot in self._slots.items()}
-        loss, slopes = self._problem.slopes(features)
+    def _evaluate(self) -> tuple[Status | None, Point]:
+        problem, slots = self._problem, self._slots
+        items = {name: slot.annealer.items for name, slot in slots.items()}
+        read = {name: slot.read(items[name]) for name, slot in slots.items()}
+        inputs = {name: slot.inputs(items[name], read[name]) for name, slot in slots.items()}
+        found = problem.slopes(inputs, 0 if self._exchanges else 1, self._probes)
+        for probe in found.probes:
+            for name, slot in slots.items():
+                slot.curvature.add(slot.gradient(probe[name]))
+        gradients = {name: slot.gradient(found.gradient[name]) for name, slot in slots.items()}
         self._search.steps += 1
-        status = self._search.record(self._problem.variables.point_of(features), loss)
-        gradients = {name: slot.gradient(slopes[name]) for name, slot in self._slots.items()}
-        return status, _Point(
-            {name: slot.annealer.items for name, slot in self._slots.items()}, loss, gradients
+        status = self._search.record(
+            lambda: problem.variables.point_of({n: slot.features(items[n]) for n, slot in slots.items()}),
+            found.loss,
         )
+        return status, Point(items, read, found.loss, gradients)

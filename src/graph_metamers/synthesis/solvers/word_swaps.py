@@ -12,7 +12,9 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.set_matching import CHUNK, Annealer, Schedule, SetMatching
 from graph_metamers.parameters import check_choice, check_integer, check_real
 from graph_metamers.randomness import generator_for
-from graph_metamers.synthesis.solvers.word_descent import WordDescent, WordMetric, WordSlot
+from graph_metamers.synthesis.solvers.word_descent import WordDescent
+from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES, NodeCurvature, WordMetric
+from graph_metamers.synthesis.solvers.word_slot import WordSlot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +33,7 @@ ColumnSums = Literal["free", "kept"]
 HOTTEST, COLDEST = 1.0, 0.01  # in units of a word's mean squared length
 REPORTS = 10  # evaluations while annealing
 BYTES_OF_AN_ENTRY = 40  # of features, for the kernel's table, the order of the first words, and gradients
-PROBES = 8  # random combinations of activations from which curvature is told
+PROBES_SHARE = 4  # at most one evaluation in so many is a probe of curvature at the reference
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class WordSwaps:
     40 bytes for each entry of the features, 160 MB on Cora.
     """
 
-    proposals: int = 1000
+    proposals: int = 200
     reference_words: ReferenceWords = "forbid"
     penalty: float = 5.0
     column_sums: ColumnSums = "free"
@@ -96,46 +98,82 @@ class WordSwaps:
         if status is None:
             for slot in slots.values():
                 slot.annealer.restart()
-            status = WordDescent(problem, slots, search, reverts=self.column_sums == "free").run()
+            status = WordDescent(problem, slots, search, exchanges=self.column_sums == "kept").run()
         return search.finish(status, start)
 
     def _slots(self, problem: Problem, start: Tensor, search: Search) -> dict[str, WordSlot]:
         values = problem.variables.values
-        bases = problem.visible_bases()
-        probes = max(0, min(PROBES, search.steps_left - 1))
-        reference = {slot: value.reference for slot, value in values.items()}
-        found = problem.probe(reference, probes, generator_for("word swaps", 0))
+        reference = problem.inputs_of({slot: value.reference for slot, value in values.items()})
+        probes = min(MOST_PROBES, max(0, search.steps_left - 1) // PROBES_SHARE)
+        found = problem.slopes(reference, probes, generator_for("word swaps", 0)).probes
         search.steps += probes
-        scores = problem.variables.split(start)
+        bases, scores = problem.visible_bases(), problem.variables.split(start)
         return {
-            slot: self._slot(value, scores[slot], bases[slot], [gradients[slot] for gradients in found])
+            slot: self._slot(
+                value,
+                scores[slot],
+                bases[slot].cpu(),
+                [probe[slot].double().cpu() for probe in found],
+                is_compressed=problem.is_compressed,
+            )
             for slot, value in values.items()
         }
 
-    def _slot(self, values: FeatureValues, scores: Tensor, basis: Tensor, probes: list[Tensor]) -> WordSlot:
-        metric = WordMetric.of(basis.cpu(), [gradient.double().cpu() for gradient in probes])
+    def _slot(
+        self,
+        values: FeatureValues,
+        scores: Tensor,
+        basis: Tensor,
+        probes: list[Tensor],
+        *,
+        is_compressed: bool,
+    ) -> WordSlot:
+        seen = probes if is_compressed else [probe @ basis for probe in probes]
+        metric = WordMetric.of(basis, seen)
+        fixed = torch.where(values.mutable, 0.0, values.reference).cpu().double() @ basis
+        words = (values.reference > 0) & values.mutable
+        narrow = basis.to(values.reference.dtype).numpy()
+        return WordSlot(
+            values,
+            narrow,
+            is_compressed,
+            fixed.numpy().astype(narrow.dtype),
+            metric,
+            NodeCurvature(
+                [probe.numpy() @ metric.to_gradients for probe in seen], len(words), metric.vectors.shape[1]
+            ),
+            Annealer(self._matching(values, scores, metric), seed=0, columns=self.column_sums),
+            int(words.sum()),
+            self.penalty if self._charges else 0.0,
+            np.ones(len(words)),
+        )
+
+    @property
+    def _charges(self) -> bool:
+        return self.reference_words == "charge" or (
+            self.column_sums == "kept" and self.reference_words == "forbid"
+        )
+
+    def _matching(self, values: FeatureValues, scores: Tensor, metric: WordMetric) -> SetMatching:
+        """Words that start where the search starts, to be matched to the sums of the reference."""
         mutable = values.mutable.cpu().numpy()
         words = (values.reference.cpu().numpy() > 0) & mutable
-        vectors = metric.vectors
-        charged = self.reference_words == "charge"
+        forbidden = ~mutable
         if self.column_sums == "kept":
-            members, forbidden, charged = words, ~mutable, self.reference_words != "free"
+            members = words
         elif self.reference_words == "forbid":
             members = _first(scores.cpu().numpy(), words.sum(axis=1), mutable, words)
             forbidden = ~mutable | (words & ~members)
         else:
             members = _first(scores.cpu().numpy(), words.sum(axis=1), mutable, np.zeros_like(words))
-            forbidden = ~mutable
-        matching = SetMatching(
-            vectors,
-            words.astype(np.float32) @ vectors,
+        return SetMatching(
+            metric.vectors,
+            words.astype(np.float32) @ metric.vectors,
             members,
             forbidden=forbidden,
-            charged=words if charged else None,
-            penalty=self.penalty if charged else 0.0,
+            charged=words if self._charges else None,
+            penalty=self.penalty if self._charges else 0.0,
         )
-        annealer = Annealer(matching, seed=0, columns=self.column_sums)
-        return WordSlot(values, metric, annealer, int(words.sum()), np.ones(len(words)))
 
     def _anneal(self, problem: Problem, slots: Mapping[str, WordSlot], search: Search) -> Status | None:
         """Anneal every slot on its own; reports as it goes."""
@@ -168,8 +206,14 @@ def _first(
 
 
 def _record(problem: Problem, slots: Mapping[str, WordSlot], search: Search) -> Status | None:
-    features = {name: slot.features() for name, slot in slots.items()}
+    items = {name: slot.annealer.best_items for name, slot in slots.items()}
+    inputs = {name: slot.inputs(items[name], slot.read(items[name])) for name, slot in slots.items()}
     with torch.no_grad():
-        loss = problem.loss_of(features).item()
+        loss = problem.loss_of(inputs).item()
     search.steps += 1
-    return search.record(problem.variables.point_of(features), loss)
+    return search.record(
+        lambda: problem.variables.point_of(
+            {name: slot.features(items[name]) for name, slot in slots.items()}
+        ),
+        loss,
+    )
