@@ -19,7 +19,8 @@ NOISE = 1.05
 def main() -> None:
     files = {name: FOLDER / f"{name}.json" for name in ("features", "steps", "growth")}
     told = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
-    judge = Judge(f"bench: {', '.join(f'{name} {one["threads"]} threads' for name, one in told.items())}")
+    threads = ", ".join(f"{name} with {one['threads']} threads" for name, one in told.items())
+    judge = Judge(f"bench: {threads}")
     for name in files.keys() - told.keys():
         judge.claim(f"{files[name].name} is there: run `make bench` first", False)
     if "features" in told:
