@@ -349,7 +349,7 @@ def _describe(variables: Variables) -> dict[str, Json]:
         if values.bounds is not None:
             entry["low"], entry["high"] = values.bounds
         if isinstance(values, BinaryFeatures):
-            entry["ones"] = values.ones
+            entry["ones"], entry["slope"] = values.ones, values.slope
         described[slot] = entry
     return described
 
