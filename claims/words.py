@@ -1,4 +1,4 @@
-"""Word swaps on Cora: how close they come, and how much closer than straight-through in equal time."""
+"""Word swaps: how close they come, and how much closer than straight-through in equal time."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ SEEDS = range(3)
 LAYERS = ("act.0", "output")
 BOUNDS = {"act.0": 1e-2, "output": 1e-3}
 SECONDS = 30
-BRAKE = 24  # seconds: reading the layer, finding what it sees and saving come on top
+BRAKE = 15  # seconds: reading the layer, finding what it sees and saving come on top
+DATASETS = ("cora", "citeseer")
+ARCHITECTURES = ("gcn", "sage", "gin")
 RATES = (0.1, 0.3, 1.0)
-EQUAL_SECONDS = 20
+SLOPES = (0.1, 0.25, 1.0)  # 4 was worse than 1 at every rate for GIN on Cora, at both layers
+TRIAL_SECONDS = 5
+EQUAL_SECONDS = 15
 RECOMPUTE = """
 import json, sys, pathlib
 sys.path.insert(0, sys.argv[1])
@@ -44,19 +48,20 @@ assert "graph_metamers" not in sys.modules
 def main() -> None:
     judge = Judge(f"words: hidden 64, one start, {torch.get_num_threads()} thread")
     if "GRAPH_METAMERS_DATA" not in os.environ:
-        judge.note("needs the files of Cora: set GRAPH_METAMERS_DATA to the folder that holds planetoid/")
+        judge.note("needs Cora and CiteSeer: set GRAPH_METAMERS_DATA to the folder that holds planetoid/")
         sys.exit(1)
     shutil.rmtree(FOLDER, ignore_errors=True)
     cora = gm.load_dataset("cora")
     _compile()
-    for layer in LAYERS:
-        _closeness(judge, cora, layer)
-    _column_sums(judge, cora)
-    _equal_time(judge, cora)
+    figures = {layer: _closeness(judge, cora, layer) for layer in LAYERS}
+    columns = _column_sums(judge, cora)
+    cells = _equal_time(judge)
+    report = {"closeness": figures, "column_sums": columns, "cells": cells}
+    (FOLDER / "figures.json").write_text(json.dumps(report, indent=1))
     judge.finish()
 
 
-def _closeness(judge: Judge, dataset: gm.Dataset, layer: str) -> None:
+def _closeness(judge: Judge, dataset: gm.Dataset, layer: str) -> list[dict[str, Any]]:
     rows = []
     for seed in SEEDS:
         row = search(dataset, "gcn", layer, gm.WordSwaps(), BRAKE, seed=seed)
@@ -76,35 +81,69 @@ def _closeness(judge: Judge, dataset: gm.Dataset, layer: str) -> None:
     judge.claim(f"gcn {layer}: words of every node as many as before, none of them the same", exact)
     same = all(math.isclose(row["reported"], row["loss"], rel_tol=1e-5) for row in rows)
     judge.claim(f"gcn {layer}: reported losses are plain PyG's", same)
+    return rows
 
 
-def _column_sums(judge: Judge, dataset: gm.Dataset) -> None:
+def _column_sums(judge: Judge, dataset: gm.Dataset) -> dict[str, dict[str, Any]]:
+    rows = {}
     for layer in LAYERS:
         row = search(dataset, "gcn", layer, gm.WordSwaps(column_sums="kept"), BRAKE, note="-columns")
         kept = row["counts_kept"] and row["columns_kept"]
         judge.claim(f"gcn {layer}, column sums kept: {_told(row)}; both sums as before", kept)
+        rows[layer] = row
+    return rows
 
 
-def _equal_time(judge: Judge, dataset: gm.Dataset) -> None:
-    ratios = []
-    for architecture in ("gcn", "sage", "gin"):
+def _equal_time(judge: Judge) -> list[dict[str, Any]]:
+    """Word swaps and straight-through in every cell, equal time and threads; one row a cell."""
+    rows = []
+    for architecture in ARCHITECTURES:
         for layer in LAYERS:
-            swaps = search(dataset, architecture, layer, gm.WordSwaps(), EQUAL_SECONDS, note="-swaps")
-            rows = [
-                search(dataset, architecture, layer, gm.Adam(rate), EQUAL_SECONDS, note=f"-adam-{rate}")
-                for rate in RATES
-            ]
-            best = min(rows, key=lambda row: row["loss"])
-            ratios.append(best["loss"] / swaps["loss"])
-            judge.claim(
-                f"{architecture} {layer}, {EQUAL_SECONDS} s each: word swaps {swaps['loss']:.2e} in "
-                f"{swaps['seconds']:.0f} s, straight-through {best['loss']:.2e} (rate "
-                f"{RATES[rows.index(best)]:g}; same prediction {swaps['agreement']:.1%} and "
-                f"{best['agreement']:.1%}): {ratios[-1]:.1f}x lower; >= 3x",
-                ratios[-1] >= 3,
-            )
-    mean = statistics.geometric_mean(ratios)
-    judge.claim(f"geometric mean {mean:.1f}x lower; >= 8x", mean >= 8)
+            rate, slope = _best_choice(judge, architecture, layer)
+            rows += [_cell(judge, name, architecture, layer, rate, slope) for name in DATASETS]
+    mean = statistics.geometric_mean(row["ratio"] for row in rows)
+    judge.claim(f"geometric mean of {len(rows)} cells {mean:.1f}x lower; >= 8x", mean >= 8)
+    return rows
+
+
+def _best_choice(judge: Judge, architecture: str, layer: str) -> tuple[float, float]:
+    """The best rate and slope in short trials of straight-through on Cora.
+
+    These take about as many steps as a full search does on CiteSeer, which has three times as many entries.
+    """
+    dataset = gm.load_dataset("cora")
+    model, _ = _trained(dataset, architecture, 0)
+    losses = {}
+    for slope in SLOPES:
+        for rate in RATES:
+            found = _generate(model, dataset, layer, gm.Adam(rate), TRIAL_SECONDS, slope=slope)
+            losses[rate, slope] = found.activation_loss
+    told = ", ".join(f"{rate:g} and {slope:g}: {loss:.1e}" for (rate, slope), loss in losses.items())
+    judge.note(f"{architecture} {layer}, trials of {TRIAL_SECONDS} s on cora, by rate and slope: {told}")
+    return min(losses, key=losses.__getitem__)
+
+
+def _cell(
+    judge: Judge, name: str, architecture: str, layer: str, rate: float, slope: float
+) -> dict[str, Any]:
+    cell = (gm.load_dataset(name), architecture, layer)
+    swaps = search(*cell, gm.WordSwaps(), EQUAL_SECONDS, note="-swaps")
+    best = search(*cell, gm.Adam(rate), EQUAL_SECONDS, slope=slope, note="-adam")
+    ratio = best["loss"] / swaps["loss"]
+    valid = swaps["is_binary"] and swaps["counts_kept"] and swaps["edges_kept"] and not swaps["reused"]
+    judge.claim(
+        f"{name} {architecture} {layer}, {EQUAL_SECONDS} s each: word swaps {swaps['loss']:.2e} in "
+        f"{swaps['seconds']:.0f} s, straight-through {best['loss']:.2e} in {best['seconds']:.0f} s (rate "
+        f"{rate:g}, slope {slope:g}; same prediction {swaps['agreement']:.1%} and {best['agreement']:.1%}; "
+        f"model right on {swaps['accuracy']:.0%}): {ratio:.1f}x lower; >= 3x, counts exact, no word reused",
+        ratio >= 3 and valid,
+    )
+    compressed = all(row["compression"].startswith("evaluated in") for row in (swaps, best))
+    judge.claim(f"{name} {architecture} {layer}: both evaluated in compressed coordinates", compressed)
+    return {
+        "dataset": name, "architecture": architecture, "layer": layer, "ratio": ratio, "rate": rate,
+        "slope": slope, "word_swaps": swaps, "straight_through": best,
+    }  # fmt: skip
 
 
 def search(
@@ -115,21 +154,14 @@ def search(
     seconds: float,
     *,
     seed: int = 0,
+    slope: float = 1.0,
     note: str = "",
 ) -> dict[str, Any]:
     """Search, save, and recompute what was saved in a fresh process."""
     model, folder = _trained(dataset, architecture, seed)
     place = folder / f"{layer}{note}"
     started = time.perf_counter()
-    metamer = gm.generate(
-        model,
-        dataset.graph,
-        layer,
-        vary=gm.Features(ones="per_node"),
-        solver=solver,
-        budget=gm.Budget(steps=10**6, seconds=seconds),
-        tolerance=0.0,
-    )
+    metamer = _generate(model, dataset, layer, solver, seconds, slope=slope)
     took = time.perf_counter() - started
     metamer.save(place)
     command = [
@@ -148,11 +180,26 @@ def search(
         "seconds": took,
         "status": metamer.status.name,
         "steps": metamer.steps,
+        "compression": metamer.config["compression"],
     }
 
 
+def _generate(
+    model: gm.GNN, dataset: gm.Dataset, layer: str, solver: Any, seconds: float, *, slope: float = 1.0
+) -> gm.Metamer:
+    return gm.generate(
+        model,
+        dataset.graph,
+        layer,
+        vary=gm.Features(ones="per_node", slope=slope),
+        solver=solver,
+        budget=gm.Budget(steps=10**6, seconds=seconds),
+        tolerance=0.0,
+    )
+
+
 def _trained(dataset: gm.Dataset, architecture: str, seed: int) -> tuple[gm.GNN, Path]:
-    folder = FOLDER / f"{architecture}-{seed}"
+    folder = FOLDER / f"{dataset.name}-{architecture}-{seed}"
     model = gm.build_model(architecture, dataset, hidden_channels=64, seed=seed)
     if not folder.exists():
         fitted = gm.fit(model, dataset, seed=seed).model

@@ -10,6 +10,7 @@ import torch
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.feature_kind import infer_feature_kind
 from graph_metamers.inputs.feature_values import KINDS, FeatureValues, Ones
+from graph_metamers.parameters import check_real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,9 @@ class Features:
         Which features may vary, bool [n], [n, F] or [1, F]; default: all. The others keep their values.
     ones
         For binary features: keep the number of ones in `total` (default, the paper's way) or `per_node`.
+    slope
+        For binary features that are searched with Adam: s in P = sigmoid(s S), whose gradient is taken for
+        that of the ones (straight-through); > 0. Word swaps need none.
 
     Examples
     --------
@@ -45,12 +49,14 @@ class Features:
     high: float | None = None
     mutable: Tensor | None = None
     ones: Ones = "total"
+    slope: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
             raise ParameterError("kind", f"one of {', '.join(KINDS)}", self.kind)
         if self.ones not in get_args(Ones):
             raise ParameterError("ones", f"one of {', '.join(get_args(Ones))}", self.ones)
+        check_real("slope", self.slope, low=0, low_included=False)
         bounded = self.low is not None or self.high is not None
         if bounded and self.kind not in (None, "bounded"):
             raise ParameterError("kind", "'bounded' when low or high is given", self.kind)
@@ -72,7 +78,7 @@ class Features:
                 "high": 1.0 if self.high is None else self.high,
             }
         elif kind == "binary":
-            options = {"ones": self.ones}
+            options = {"ones": self.ones, "slope": self.slope}
         return KINDS[kind](reference.detach(), self._mask(reference), **options)
 
     def _mask(self, reference: Tensor) -> Tensor:

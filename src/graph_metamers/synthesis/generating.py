@@ -384,7 +384,7 @@ def _describe(variables: Variables) -> dict[str, Json]:
         if isinstance(values, RangedFeatures):
             entry["range"] = "each feature's own"
         if isinstance(values, BinaryFeatures):
-            entry["ones"] = values.ones
+            entry["ones"], entry["slope"] = values.ones, values.slope
         described[slot] = entry
     return described
 

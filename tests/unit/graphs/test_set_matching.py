@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graph_metamers as gm
-from graph_metamers.graphs.set_matching import Annealer, Schedule, SetMatching, match_sets
+from graph_metamers.graphs.set_matching import Annealer, LocalCosts, Schedule, SetMatching, match_sets
 
 HOT = Schedule(40_000, 3.0, 0.003)
 
@@ -223,3 +223,89 @@ def test_kernels_are_loaded_only_where_one_runs():
     )  # PyTorch Geometric loads numba itself where it is installed
     command = [sys.executable, "-W", "ignore", "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def random_costs(seed: int, groups: int, k: int, probes: int = 3) -> LocalCosts:
+    rng = np.random.default_rng(seed)
+    return LocalCosts(
+        rng.normal(size=(groups, probes, k)),
+        3 * rng.normal(size=(groups, k)),
+        rng.uniform(0.1, 1, groups),
+        rng.uniform(0, 2, groups),
+    )
+
+
+def local_cost(problem: SetMatching, costs: LocalCosts, number: int, group: int, row: np.ndarray) -> float:
+    """By the formula, of a set instead of the one that the group starts with."""
+    change = problem.vectors[row].sum(axis=0) - problem.vectors[problem.members[group]].sum(axis=0)
+    seen = costs.probes[number] @ change
+    cost = costs.pulls[number] @ change + seen @ seen + costs.ridges[number] * change @ change
+    return float(cost) + costs.penalties[number] * (row & problem.charged[group]).sum()
+
+
+def exchanges(problem: SetMatching, group: int, row: np.ndarray) -> list[np.ndarray]:
+    """All sets that one allowed exchange leads to."""
+    allowed = ~row & ~problem.forbidden[group]
+    return [
+        row ^ np.isin(np.arange(len(row)), pair)
+        for pair in itertools.product(*map(np.flatnonzero, (row, allowed)))
+    ]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(6))
+def test_improvements_are_the_best_exchanges_of_an_enumeration(seed, dtype):
+    rng = np.random.default_rng(200 + seed)
+    problem = random_problem(seed, groups=5, num_items=12, size=4)
+    problem = replace(
+        problem,
+        vectors=problem.vectors.astype(dtype),
+        forbidden=(rng.random(problem.members.shape) < 0.2) & ~problem.members,
+        charged=rng.random(problem.members.shape) < 0.4,
+    )
+    groups, costs = np.array([3, 0]), random_costs(seed, 2, 5)
+    annealer = Annealer(problem, seed=seed)
+    annealer.improve(groups, costs, pool=12)
+    found = annealer.members()
+    for number, group in enumerate(groups):
+        row = problem.members[group]
+        cost = local_cost(problem, costs, number, group, row)
+        while True:
+            options = exchanges(problem, group, row)
+            told = [local_cost(problem, costs, number, group, option) for option in options]
+            if min(told) >= cost - 1e-3:
+                break
+            cost, row = min(told), options[int(np.argmin(told))]
+        assert (found[group] == row).all()
+    others = [1, 2, 4]
+    assert (found[others] == problem.members[others]).all()
+
+
+@given(seed=st.integers(0, 10**6), pool=st.integers(1, 30))
+def test_improvements_from_a_random_pool_keep_sizes_and_the_record_of_members(seed, pool):
+    problem = random_problem(seed, groups=6, num_items=20, size=5)
+    forbidden = (np.random.default_rng(seed).random((6, 20)) < 0.3) & ~problem.members
+    problem = replace(problem, forbidden=forbidden, charged=np.zeros_like(forbidden))
+    costs = random_costs(seed, 6, 5)
+    first, second = (Annealer(problem, seed=seed) for _ in range(2))
+    for annealer in (first, second):
+        annealer.improve(np.arange(6), costs, pool=pool)
+    found = first.members()
+    assert (found == second.members()).all()
+    assert (found.sum(axis=1) == 5).all()
+    assert not (found & forbidden).any()
+    assert (first._status == found + 2 * forbidden).all()
+    for group in range(6):
+        changed = local_cost(problem, costs, group, group, found[group])
+        assert changed <= 1e-9
+    list(first.anneal(HOT))
+    optimum = sum(brute_force(problem, group) for group in range(6))
+    assert first.best().cost == pytest.approx(optimum, rel=0.2)
+
+
+def test_groups_that_can_take_nothing_are_left_as_they_are():
+    members = np.array([[True, True, False], [False, False, False]])
+    problem = SetMatching(np.eye(3), np.zeros((2, 3)), members, forbidden=~members)
+    annealer = Annealer(problem, seed=0)
+    annealer.improve(np.array([0, 1]), random_costs(0, 2, 3), pool=3)
+    assert (annealer.members() == members).all()

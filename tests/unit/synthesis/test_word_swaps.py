@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.nn import GCN, GraphSAGE, HeteroConv, SAGEConv
+from torch_geometric.nn import GCN, GINConv, GraphSAGE, HeteroConv, SAGEConv
 
 import graph_metamers as gm
 from graph_metamers.metrics.fidelity import activation_loss
@@ -214,3 +214,19 @@ def test_cora_beats_straight_through_with_as_many_evaluations(cora):
         losses[solver.name] = metamer.activation_loss
     assert losses["word_swaps"] < 1e-2
     assert losses["word_swaps"] < losses["adam"] / 3
+
+
+def test_in_a_star_the_errors_of_the_leaves_cancel_in_the_hub():
+    # Matched one by one, the leaves leave the hub the sum of their errors: what annealing alone comes to.
+    graph = words_graph(n=61)
+    graph.edge_index = torch.stack([torch.arange(1, 61), torch.zeros(60, dtype=torch.long)])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GINConv(nn.Sequential(nn.Linear(60, 8)))
+    losses = [
+        gm.generate(
+            model, graph, "nn", index=[0], solver="word_swaps", budget=gm.Budget(steps=steps), tolerance=0.0
+        ).activation_loss
+        for steps in (14, 100)
+    ]
+    assert losses[1] < losses[0] / 100
