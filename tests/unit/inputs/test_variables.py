@@ -135,3 +135,10 @@ def test_bad_options_are_refused_at_once(options):
 def test_a_graph_without_features_is_refused():
     with pytest.raises(gm.ModelError, match="node features 'x'"):
         resolve_variables("features", Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=3))
+
+
+def test_the_slope_of_straight_through_is_that_of_the_values():
+    words = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert gm.Features(slope=0.25).values(words).slope == 0.25
+    with pytest.raises(gm.ParameterError, match="slope"):
+        gm.Features(slope=0.0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.005  # of the nodes that take part in a step
 LARGEST_SHARE, LARGEST_SHARE_OF_EXCHANGES = 0.03, 0.3
+FEW = 10  # nodes, if these are a larger share: small graphs need no more steps than large ones
 STALL_SWEEPS, STALL_DECREASE = 10, 0.05  # it ends where the loss falls by less while nodes move so often
 
 
@@ -62,7 +63,9 @@ class WordDescent:
     ) -> None:
         self._problem, self._slots, self._search, self._exchanges = problem, slots, search, exchanges
         self._random, self._probes = np.random.default_rng(0), generator_for("word descent", 0)
-        self._largest = LARGEST_SHARE_OF_EXCHANGES if exchanges else LARGEST_SHARE
+        fewest = max(1, min(len(slot.stiffness) for slot in slots.values()))
+        usual = LARGEST_SHARE_OF_EXCHANGES if exchanges else LARGEST_SHARE
+        self._largest = min(max(usual, FEW / fewest), LARGEST_SHARE_OF_EXCHANGES)
         self._share = self._largest
         self._queues: dict[str, NDArray[np.int64]] = {}
 
