@@ -25,7 +25,6 @@ MODELS = ("gcn", "sage", "gat", "gin")
 LAYERS = ("act.0", "output")
 PEERS = ("adam", "plenoptic")
 OURS = "lbfgs-compressed"
-ABLATION = ("adam-compressed", "lbfgs-features")
 HERE = Path(__file__).parent
 
 

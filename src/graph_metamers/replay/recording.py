@@ -111,6 +111,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has n
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         if any(not isinstance(leaf, Tensor | None) for leaf in tree_leaves(result, is_leaf=_is_none)):
             raise NotReplayable(f"a number is read from the features and decides what happens ({func})")
+        if not outputs:
+            raise NotReplayable(f"an operation on the features has no result ({func})")
         self.steps.append(Step(func, own_args, own_kwargs, tuple(map(self._slot_for, outputs))))
         return result
 

@@ -63,8 +63,15 @@ def with_sparse_products(steps: Sequence[Step], kinds: Mapping[int, Kind]) -> li
         elif step.function in _ADDING:
             new = _product(step, messages, zeros, kinds) or step
         zeros -= {slot for slot in step.inputs() if step.function not in _ZEROS}
+        _forget_changed(messages, set(step.inputs()) & set(step.outputs))
         found.append(new)
     return found
+
+
+def _forget_changed(messages: dict[int, _Messages], written: set[int]) -> None:
+    """Leave out messages that were written into, or whose source was: they are no longer what was sent."""
+    for slot in [slot for slot, sent in messages.items() if slot in written or sent.slot in written]:
+        del messages[slot]
 
 
 def _gathered(step: Step, kinds: Mapping[int, Kind]) -> _Messages | None:

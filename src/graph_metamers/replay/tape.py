@@ -82,17 +82,12 @@ class Tape:
 
     def __init__(self, steps: Sequence[Step], results: Sequence[int], kinds: Mapping[int, Kind]) -> None:
         self.steps, self.results, self.kinds = tuple(steps), tuple(results), kinds
-        last_use: dict[int, int] = {}
-        for number, step in enumerate(self.steps):
-            for slot in (*step.inputs(), *step.outputs):
-                last_use[slot] = number
-        self._program = [
-            (
-                *_compiled(step),
-                tuple(s for s, last in last_use.items() if last == n and s not in self.results),
-            )
-            for n, step in enumerate(self.steps)
-        ]
+        last_use = {s: n for n, step in enumerate(self.steps) for s in (*step.inputs(), *step.outputs)}
+        finished: list[list[int]] = [[] for _ in self.steps]
+        for slot, number in last_use.items():
+            if slot not in self.results:
+                finished[number].append(slot)
+        self._program = [(*_compiled(step), done) for step, done in zip(self.steps, finished, strict=True)]
 
     def __call__(self, argument: Tensor) -> list[Tensor]:
         """Run every step; no gradients."""

@@ -114,3 +114,28 @@ def test_a_constant_that_is_written_into_later_is_refused():
 def test_what_no_result_needs_is_not_computed():
     tape = record(lambda x: [x.sin().cos() * 0 + x, x.exp()][1:], torch.ones(3))
     assert len(tape.steps) == 1
+
+
+def test_messages_that_are_changed_in_place_are_not_taken_for_what_was_gathered():
+    source, target = EDGES
+    weights = torch.arange(1.0, 9.0).unsqueeze(1)
+
+    def function(point):
+        rows = point.view(5, 6)
+        messages = rows.index_select(0, source)
+        messages.mul_(weights)
+        return [torch.zeros(5, 6).index_add(0, target, messages)]
+
+    tape = record(function, torch.randn(30))
+    for _ in range(3):
+        point = torch.randn(30)
+        torch.testing.assert_close(tape(point)[0], function(point)[0])
+
+
+def test_an_operation_without_a_result_is_refused():
+    def function(point):
+        torch._foreach_add_([point.clone()], 1.0)
+        return [point + 1]
+
+    with pytest.raises(NotReplayable, match="has no result"):
+        record(function, torch.ones(3))

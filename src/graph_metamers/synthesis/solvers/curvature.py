@@ -27,7 +27,8 @@ class Curvature:
 
     The recursion of L-BFGS needs inner products only. Those among the pairs are kept, so a step costs one
     product of the matrix with the gradient, one with the new step, and one back (Chen et al. 2014): three
-    passes over the pairs instead of forty over vectors, and no more numbers to wait for.
+    passes over the pairs instead of forty over vectors. The products are read by the host, which on a GPU
+    waits for them.
 
     Parameters
     ----------
