@@ -7,6 +7,7 @@ the same with M^T, which shows as a gather and a scatter of its own. Found on a 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from graph_metamers.replay.tape import Kind, Slot, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 aten = torch.ops.aten
 _ADDING = frozenset(
@@ -135,9 +136,16 @@ def _coefficients(sent: _Messages, source: Kind) -> Tensor:
     return torch.ones(len(sent.sources), dtype=source.dtype, device=source.device)
 
 
+@contextlib.contextmanager
+def without_beta_warning() -> Iterator[None]:
+    """Torch calls its own sparse matrices a beta."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        yield
+
+
 def _matrix(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     """The matrix whose entry (r, c) is the sum of the values with this row and column; CSR."""
-    with warnings.catch_warnings():  # torch calls its own sparse matrices a beta
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+    with without_beta_warning():
         entries = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape, check_invariants=True)
         return entries.coalesce().to_sparse_csr()

@@ -12,6 +12,7 @@ from torch import Tensor
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.reading.functions import is_relu
+from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
 from graph_metamers.synthesis.mismatch import mismatch, rectifier_mismatch
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Problem:
         Why the features are not compressed; empty where they are.
     tape
         Computes what `evaluate_eagerly` does, faster; `None` where there is none.
+    blocks
+        Parts of the point that do not meet in the objective.
 
     Notes
     -----
@@ -103,6 +106,7 @@ class Problem:
     searched: CompressedSpace | None = None
     refusal: str = ""
     tape: Tape | None = None
+    blocks: Blocks = ONE_BLOCK
 
     @property
     def space(self) -> Space:

@@ -1,12 +1,15 @@
-"""The recursion in inner products against the two loops over vectors, and against a full matrix."""
+"""The compact form against the two loops over vectors, also in blocks."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from graph_metamers.synthesis.blocks import Blocks
 from graph_metamers.synthesis.solvers.curvature import FEWEST_PAIRS, LARGEST_MEMORY, Curvature, pairs_kept
 
 SIZE, HISTORY = 20, 4
+ALL = torch.tensor([True])
 
 
 def two_loops(pairs, gradient):
@@ -16,8 +19,9 @@ def two_loops(pairs, gradient):
         weight = step.dot(direction) / step.dot(change)
         direction = direction - weight * change
         weights.append(weight)
-    step, change = pairs[-1]
-    direction = direction * step.dot(change) / change.dot(change)
+    if pairs:
+        step, change = pairs[-1]
+        direction = direction * step.dot(change) / change.dot(change)
     for (step, change), weight in zip(pairs, reversed(weights), strict=True):
         direction = direction + (weight - change.dot(direction) / step.dot(change)) * step
     return direction
@@ -29,6 +33,11 @@ def walk(number, hessian, generator):
     return points, points @ hessian
 
 
+def remember(curvature, step, before, after, accepted=ALL):
+    curvature.next_step().copy_(step)
+    curvature.remember(after, before, torch.stack([step.dot(before)] * len(accepted)), accepted)
+
+
 def test_the_step_is_that_of_two_loops_also_when_old_pairs_have_gone():
     generator = torch.Generator().manual_seed(0)
     root = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
@@ -36,25 +45,40 @@ def test_the_step_is_that_of_two_loops_also_when_old_pairs_have_gone():
     curvature, pairs = Curvature(points[0], HISTORY), []
     for before, after in zip(range(11), range(1, 12), strict=True):
         step, change = points[after] - points[before], gradients[after] - gradients[before]
-        curvature.newton_step(gradients[before])
-        curvature.remember(step, change, gradients[after])
+        remember(curvature, step, gradients[before], gradients[after])
         pairs = [*pairs, (step, change)][-HISTORY:]
         for asked in (gradients[after], gradients[0]):  # the one it has products of, and another one
             expected = two_loops(pairs, asked)
             torch.testing.assert_close(curvature.newton_step(asked), expected, rtol=1e-8, atol=1e-8)
 
 
+def test_a_step_that_is_tried_takes_the_place_of_the_oldest_pair_and_spoils_no_other():
+    generator = torch.Generator().manual_seed(3)
+    points, gradients = walk(8, torch.diag(torch.arange(1.0, SIZE + 1).double()), generator)
+    curvature, pairs = Curvature(points[0], HISTORY), []
+    for after in range(1, 6):
+        step, change = points[after] - points[after - 1], gradients[after] - gradients[after - 1]
+        remember(curvature, step, gradients[after - 1], gradients[after])
+        pairs = [*pairs, (step, change)][-HISTORY:]
+    curvature.next_step().fill_(7.0)  # tried, and rejected
+    torch.testing.assert_close(curvature.newton_step(gradients[5]), two_loops(pairs[1:], gradients[5]))
+    remember(curvature, points[6] - points[5], gradients[5], gradients[6])
+    pairs = [*pairs[1:], (points[6] - points[5], gradients[6] - gradients[5])]
+    torch.testing.assert_close(curvature.newton_step(gradients[6]), two_loops(pairs, gradients[6]))
+
+
 def test_a_pair_without_positive_curvature_is_left_out_and_the_next_one_is_right():
     generator = torch.Generator().manual_seed(1)
     points, gradients = walk(4, torch.diag(torch.arange(1.0, SIZE + 1).double()), generator)
     curvature = Curvature(points[0], HISTORY)
-    curvature.remember(points[1] - points[0], gradients[1] - gradients[0], gradients[1])
-    curvature.remember(points[2] - points[1], points[1] - points[2], gradients[2])
-    assert curvature.num_pairs == 1
-    curvature.remember(points[3] - points[2], gradients[3] - gradients[2], gradients[3])
+    remember(curvature, points[1] - points[0], gradients[0], gradients[1])
+    wrong = gradients[1] - (points[2] - points[1])
+    remember(curvature, points[2] - points[1], gradients[1], wrong)
+    assert curvature._is_pair.sum() == 1
+    remember(curvature, points[3] - points[2], wrong, gradients[3])
     pairs = [
         (points[1] - points[0], gradients[1] - gradients[0]),
-        (points[3] - points[2], gradients[3] - gradients[2]),
+        (points[3] - points[2], gradients[3] - wrong),
     ]
     torch.testing.assert_close(curvature.newton_step(gradients[3]), two_loops(pairs, gradients[3]))
 
@@ -64,10 +88,37 @@ def test_without_pairs_and_after_forgetting_it_is_the_gradient():
     points, gradients = walk(2, torch.eye(SIZE, dtype=torch.float64) * 3, generator)
     curvature = Curvature(points[0], HISTORY)
     assert torch.equal(curvature.newton_step(gradients[0]), -gradients[0])
-    curvature.remember(points[1] - points[0], gradients[1] - gradients[0], gradients[1])
-    curvature.forget()
-    assert curvature.num_pairs == 0
+    remember(curvature, points[1] - points[0], gradients[0], gradients[1])
+    assert curvature.has_pairs.all()
+    curvature.forget(ALL)
+    assert not curvature.has_pairs.any()
     assert torch.equal(curvature.newton_step(gradients[1]), -gradients[1])
+
+
+@pytest.mark.parametrize("owners", [[0] * 10 + [1] * 10, [0] * 4 + [1] * 16, [0, 1] * 10])
+def test_every_block_has_a_hessian_of_its_own(owners):
+    generator = torch.Generator().manual_seed(4)
+    blocks, owner = Blocks(2, torch.tensor(owners)), torch.tensor(owners)
+    same = (owner[:, None] == owner[None, :]).double()
+    root = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
+    points, gradients = walk(8, same * (root @ root.T) + torch.eye(SIZE), generator)
+    curvature, pairs = Curvature(points[0], HISTORY, blocks), [[], []]
+    gradient = gradients[0]
+    for number in range(1, 8):
+        accepted = torch.tensor([True, number % 3 != 0])  # the second block rejects some steps
+        taken = blocks.spread(accepted.double()).bool()
+        step = torch.where(taken, points[number] - points[number - 1], 0.0)
+        after = torch.where(taken, gradient + step @ (same * (root @ root.T) + torch.eye(SIZE)), gradient)
+        curvature.next_step().copy_(step)
+        curvature.remember(after, gradient, blocks.dot(step[None], gradient)[0], accepted)
+        for block in range(2):
+            pairs[block].append((step, after - gradient) if accepted[block] else None)
+        gradient = after
+        found = curvature.newton_step(gradient)
+        for block in range(2):
+            mine = owner == block
+            kept = [(s[mine], y[mine]) for s, y in filter(None, pairs[block][-HISTORY:])]
+            torch.testing.assert_close(found[mine], two_loops(kept, gradient[mine]), rtol=1e-8, atol=1e-8)
 
 
 def test_many_coordinates_keep_fewer_pairs():

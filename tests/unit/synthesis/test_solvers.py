@@ -8,8 +8,9 @@ import torch
 from scipy.optimize import minimize
 
 import graph_metamers as gm
+from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
 from graph_metamers.synthesis.problem import Evaluation
-from graph_metamers.synthesis.solvers import SOLVERS, Search, resolve_solver
+from graph_metamers.synthesis.solvers import SOLVERS, Search, lbfgs, resolve_solver
 from graph_metamers.synthesis.solvers.registry import MOST_DIRECTIONS
 from graph_metamers.synthesis.solvers.search import STALL_WINDOW
 
@@ -27,6 +28,7 @@ class LeastSquares:
     is_smooth: bool = True
     is_binary: bool = False
     num_directions: int = 12
+    blocks = ONE_BLOCK
 
     @property
     def bounds(self):
@@ -75,6 +77,57 @@ def test_lbfgs_takes_the_same_way_in_rotated_coordinates():
 
     plain, rotated = (solve(gm.LBFGS(), problem, steps=8) for problem in (LeastSquares(), Rotated()))
     torch.testing.assert_close(rotation @ rotated.point, plain.point, rtol=1e-8, atol=1e-10)
+
+
+class Apart(LeastSquares):
+    """Two problems of four and of eight numbers that share one point; the second is much steeper."""
+
+    owners = torch.tensor([0] * 4 + [1] * 8)
+    blocks = Blocks(2, owners)
+    scales = torch.tensor([1.0, 30.0]).double()
+
+    def evaluate(self, point):
+        values, gradient = torch.zeros(2).double(), torch.zeros(12).double()
+        for block in range(2):
+            mine = self.owners == block
+            error = self.scales[block] * (MATRIX[:, mine] @ point[mine] - TARGET)
+            values[block], gradient[mine] = error @ error, 2 * self.scales[block] * MATRIX[:, mine].T @ error
+        return Evaluation(values, values, gradient)
+
+    def alone(self, block):
+        whole, mine = self, self.owners == block
+
+        class Alone(LeastSquares):
+            @property
+            def bounds(self):
+                limits = super().bounds
+                return limits if limits is None else tuple(limit[mine] for limit in limits)
+
+            def evaluate(self, point):
+                values, _, gradient = whole.evaluate(torch.zeros(12).double().masked_scatter(mine, point))
+                return Evaluation(values[block], values[block], gradient[mine])
+
+        return Alone(self.low, self.high)
+
+
+@pytest.mark.parametrize("bounds", [(None, None), (-0.02, 0.03)])
+def test_lbfgs_goes_the_same_way_in_every_block_as_it_does_alone(bounds):
+    together = solve(gm.LBFGS(), Apart(*bounds), steps=14)
+    for block in range(2):
+        problem = Apart(*bounds).alone(block)
+        search = Search(gm.Budget(steps=14), 0.0, lambda progress: None)
+        alone = gm.LBFGS().solve(problem, torch.zeros(4 + 4 * block).double(), search)
+        found = together.point[Apart.owners == block]
+        torch.testing.assert_close(found, alone.point, rtol=1e-6, atol=1e-9)
+
+
+def test_lbfgs_takes_the_same_way_when_it_reads_only_every_tenth_loss(monkeypatch):
+    every = solve(gm.LBFGS(), LeastSquares(), steps=21)
+    monkeypatch.setattr(lbfgs, "EVALUATIONS_BETWEEN_READINGS", {})
+    monkeypatch.setattr(lbfgs, "_may_be_any", lambda mask: True)
+    tenth = solve(gm.LBFGS(), LeastSquares(), steps=21)
+    torch.testing.assert_close(tenth.point, every.point, rtol=1e-9, atol=1e-12)
+    assert [step for step, _ in tenth.trace] == [1, 11, 21]
 
 
 @pytest.mark.parametrize("solver", [gm.LBFGS(), gm.Adam()])

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
 LARGEST_MEMORY = 2 << 30  # bytes of all pairs
 FEWEST_PAIRS = 3
-LEAST_CURVATURE = 1e-10  # of |s||y|: below it a pair would make the model of the Hessian indefinite
+LEAST_CURVATURE = 1e-10  # of the slope: below it a pair would make the model of the Hessian indefinite
+STEP, CHANGE = 0, 1
 
 
 def pairs_kept(example: Tensor, history: int) -> int:
@@ -23,99 +24,128 @@ def pairs_kept(example: Tensor, history: int) -> int:
 
 
 class Curvature:
-    """The last pairs (s, y) of a search, in one matrix, with their inner products.
+    """The last pairs (s, y) of a search, and the step that they propose, in every block of a point.
 
-    The recursion of L-BFGS needs inner products only. Those among the pairs are kept, so a step costs one
-    product of the matrix with the gradient, one with the new step, and one back (Chen et al. 2014): three
-    passes over the pairs instead of forty over vectors. The products are read by the host, which on a GPU
-    waits for them.
+    With S and Y the steps and changes, R the upper triangle of S^T Y, D its diagonal and c the latest
+    s.y / y.y, the inverse Hessian of L-BFGS is (Byrd, Nocedal and Schnabel 1994)
+
+        H = c I + [S  cY] [R^-T (D + c Y^T Y) R^-1   -R^-T] [S^T ]
+                          [        -R^-1               0  ] [cY^T],
+
+    so that a step needs the inner products of all pairs with one gradient, and one sum of pairs: two passes
+    over what is remembered. The products of a new change with older pairs are differences of what is known
+    of two gradients. All small matrices stay on the device of the point, in float64: nothing waits for it.
 
     Parameters
     ----------
     example
         A point, [p].
     history
-        Pairs at the most; fewer where they would need more than `LARGEST_MEMORY`.
+        Pairs at the most, m; fewer where they would need more than `LARGEST_MEMORY`.
+    blocks
+        Parts of the point, of which each has a Hessian of its own.
     """
 
-    def __init__(self, example: Tensor, history: int) -> None:
-        self._history = pairs_kept(example, history)
-        self._pairs = example.new_empty(2 * self._history, example.numel())  # step, change, step, change, ...
-        self._order: list[int] = []  # rows of the steps, oldest first; the change is in the row below
-        self._products: NDArray[np.float64] = np.zeros((2 * self._history, 2 * self._history))
+    def __init__(self, example: Tensor, history: int, blocks: Blocks = ONE_BLOCK) -> None:
+        self._blocks = blocks
+        size, count = pairs_kept(example, history), blocks.count
+        small = torch.empty(0, dtype=torch.float64, device=example.device)
+        self._pairs = example.new_empty(size, 2, example.numel())
+        self._filled = 0  # places that have been written
+        self._next = 0  # the place that is written next: the oldest pair, once all are full
+        self._is_pair = torch.zeros(count, size, dtype=torch.bool, device=example.device)
+        # s_i . y_j and y_i . y_j at [:, i, j], the first if i is not newer; 0 where a place has no pair
+        self._known = small.new_zeros(count, size, size, 2)
+        self._products = small.new_zeros(count, size, 2)  # of every pair with the last gradient
         self._gradient: Tensor | None = None
-        self._slopes: NDArray[np.float64] = np.zeros(0)  # products of the rows with that gradient
+        self._scale = small.new_ones(count)
+        self._orders = [torch.arange(p, p + size, device=example.device) % size for p in range(size)]
 
     @property
-    def num_pairs(self) -> int:
-        """Pairs that are remembered now."""
-        return len(self._order)
+    def has_pairs(self) -> Tensor:
+        """Which blocks remember a pair, bool [B]."""
+        return self._is_pair.any(dim=1)
 
-    def forget(self) -> None:
-        """Start again without pairs."""
-        self._order.clear()
-        self._slopes = np.zeros(0)
+    def forget(self, mask: Tensor) -> None:
+        """Start again without pairs in some blocks, bool [B]."""
+        self._is_pair &= ~mask[:, None]
+        self._known *= ~mask[:, None, None, None]
+        self._scale = torch.where(mask, 1.0, self._scale)
 
-    def remember(self, step: Tensor, change: Tensor, gradient: Tensor) -> None:
-        """Add a pair, unless its curvature is not positive; the oldest goes if there are too many.
+    def next_step(self) -> Tensor:
+        """Where the next step, [p], is to be written; takes the place of the oldest pair."""
+        for known in (
+            self._is_pair[:, self._next],
+            self._known[:, self._next],
+            self._known[:, :, self._next],
+        ):
+            known.zero_()
+        return self._pairs[self._next, STEP]
+
+    def remember(self, gradient: Tensor, before: Tensor, slopes: Tensor, accepted: Tensor) -> None:
+        """Make a pair of the step that was written; blocks in which its curvature is not positive get none.
 
         Parameters
         ----------
-        step, change
-            Of the point and of the gradient, [p].
-        gradient
-            After the step, [p]; that before it is the one that `newton_step` was given last.
+        gradient, before
+            After and before the step, [p]; the latter is the one that was remembered last.
+        slopes
+            Inner product of the step with the gradient before it, [B].
+        accepted
+            Blocks that took the step, bool [B].
         """
-        met, squared_step, squared_change = torch.stack(
-            [step.dot(change), step.dot(step), change.dot(change)]
-        ).tolist()
-        if not met > LEAST_CURVATURE * (squared_step * squared_change) ** 0.5:
-            self._note(gradient)
-            return
-        row = self._order.pop(0) if len(self._order) == self._history else 2 * len(self._order)
-        self._order.append(row)
-        self._pairs[row], self._pairs[row + 1] = step, change
-        before = np.zeros(2 * len(self._order))
-        before[: len(self._slopes)] = self._slopes
-        self._note(gradient)
-        for place, products in ((row + 1, self._slopes - before), (row, self._times(step))):
-            self._products[place, : len(products)] = self._products[: len(products), place] = products
-        self._products[row, row + 1] = self._products[row + 1, row] = met
-        self._products[row + 1, row + 1] = squared_change
+        place = self._next
+        pair = self._pairs[place]
+        torch.sub(gradient, before, out=pair[CHANGE])
+        self._filled, self._next = max(self._filled, place + 1), (place + 1) % len(self._pairs)
+        earlier = self._products
+        self._gradient, self._products = gradient, self._products_with(gradient)
+        own = self._blocks.dot(pair, pair[CHANGE]).double().T  # s . y and y . y, [B, 2]
+        is_pair = accepted & (own[:, STEP] > LEAST_CURVATURE * slopes.abs())
+        self._is_pair[:, place] = is_pair
+        with_earlier = (self._products - earlier) * self._is_pair[:, :, None]
+        with_earlier[:, place] = own
+        with_earlier *= is_pair[:, None, None]
+        self._known[:, :, place] = with_earlier
+        self._known[:, place, :, CHANGE] = with_earlier[:, :, CHANGE]
+        self._scale = torch.where(is_pair, own[:, STEP] / own[:, CHANGE], self._scale)
 
     def newton_step(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian times a gradient, [p]; minus the gradient without pairs."""
-        if not self._order:
+        """Minus the inverse Hessian times a gradient, [p]; minus the gradient in blocks without pairs."""
+        if not self._filled:
             return -gradient
-        slopes = self._slopes if gradient is self._gradient else self._times(gradient)
-        coefficients, scale = self._coefficients(slopes)
-        step = torch.mv(self._filled.T, torch.from_numpy(coefficients).to(gradient))
-        return step.sub_(gradient, alpha=scale)
-
-    def _note(self, gradient: Tensor) -> None:
-        """Keep the products of a gradient: the next change of the gradient is told from them."""
-        self._gradient, self._slopes = gradient, self._times(gradient)
+        products = self._products if gradient is self._gradient else self._products_with(gradient)
+        weights = self._weights(products).to(gradient.dtype)
+        step = self._blocks.combined(self._rows, weights)
+        return step.addcmul_(gradient, self._blocks.spread(self._scale.to(gradient.dtype)), value=-1)
 
     @property
-    def _filled(self) -> Tensor:
-        return self._pairs[: 2 * len(self._order)]
+    def _rows(self) -> Tensor:
+        """All pairs, [2k, p]: a step, its change, the next step, ..."""
+        return self._pairs[: self._filled].view(2 * self._filled, -1)
 
-    def _times(self, vector: Tensor) -> NDArray[np.float64]:
-        """Inner products with all rows."""
-        return torch.mv(self._filled, vector).double().cpu().numpy()
+    def _products_with(self, gradient: Tensor) -> Tensor:
+        """Inner products of all pairs with a gradient, float64 [B, m, 2]."""
+        found = self._blocks.dot(self._rows, gradient).double().T.reshape(-1, self._filled, 2)
+        if self._filled == len(self._pairs):
+            return found
+        rest = torch.zeros_like(self._products[:, self._filled :])
+        return torch.cat([found, rest], dim=1)
 
-    def _coefficients(self, slopes: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        """How much of each row the step has, and of minus the gradient: the two loops, in inner products."""
-        found = np.zeros(len(slopes))
-        products = self._products[: len(slopes), : len(slopes)]
-        weights: dict[int, float] = {}
-        for row in reversed(self._order):
-            weights[row] = (products[row] @ found - slopes[row]) / products[row, row + 1]
-            found[row + 1] -= weights[row]
-        last = self._order[-1]
-        scale = products[last, last + 1] / products[last + 1, last + 1]
-        found *= scale
-        for row in self._order:
-            met = (products[row + 1] @ found - scale * slopes[row + 1]) / products[row, row + 1]
-            found[row] += weights[row] - met
-        return found, float(scale)
+    def _weights(self, products: Tensor) -> Tensor:
+        """How much of every step and change the next step has, float64 [2k, B]."""
+        size = self._filled
+        order = self._orders[self._next] if size == len(self._pairs) else self._orders[0][:size]
+        known = self._known[:, order][:, :, order]  # oldest first
+        is_pair = self._is_pair[:, order]
+        products = products[:, order] * is_pair[:, :, None]
+        met, squares = known.unbind(dim=3)
+        triangle = met + torch.diag_embed(~is_pair)
+        scale = self._scale[:, None]
+        change = torch.linalg.solve_triangular(triangle, products[:, :, :CHANGE], upper=True)
+        curved = met.diagonal(dim1=1, dim2=2) * change[:, :, 0] + scale * (squares @ change)[:, :, 0]
+        right = (scale * products[:, :, CHANGE] - curved)[:, :, None]
+        step = torch.linalg.solve_triangular(triangle.mT, right, upper=False)
+        weights = torch.empty_like(products)
+        weights[:, order] = torch.cat([step, scale[:, :, None] * change], dim=2)
+        return weights.flatten(1).T

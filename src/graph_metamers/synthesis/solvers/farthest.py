@@ -228,6 +228,10 @@ class FartherSearch(Search):
             return Status.CONVERGED
         return Status.MAX_STEPS if self.steps_left <= 0 or not self.goes_on else None
 
+    def unmet(self, losses: Tensor) -> Tensor:
+        """All: a leg goes on inside the tolerance."""
+        return torch.ones_like(losses, dtype=torch.bool)
+
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """How a leg ended: its last point, from which the next one goes on."""
         return Solution(last_point.detach(), self.loss, status, self.steps, ())

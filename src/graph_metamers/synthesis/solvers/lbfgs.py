@@ -1,50 +1,53 @@
-"""Projected L-BFGS: few evaluations where the loss is smooth, with or without bounds."""
+"""L-BFGS with bounds: the default where the loss has a slope."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_integer
+from graph_metamers.synthesis.problem import Evaluation
 from graph_metamers.synthesis.solvers.curvature import Curvature, pairs_kept
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from graph_metamers.synthesis.problem import Evaluation, Problem
+    from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
 SUFFICIENT_DECREASE = 1e-4  # Armijo's constant
 SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5  # by which a rejected step is shortened
 MAX_CUTS = 15
 OTHER_COPIES = 8  # of the point: itself, its best, the next, the step, two gradients, their change, direction
-
-
-class _Accepted(NamedTuple):
-    point: Tensor
-    evaluation: Evaluation
-    step: Tensor
+EVALUATIONS_BETWEEN_READINGS = {"cpu": 1}
+"""By type of device. Elsewhere it is 10: to read a loss is to wait for the device."""
 
 
 @dataclass(frozen=True)
 class LBFGS:
-    """Limited-memory BFGS on the features, projected to their bounds.
+    """Limited-memory BFGS on the features, projected to their bounds, in every block of the point on its own.
 
     The recursion of Nocedal 1980 on the coordinates that are not held at a bound, a backtracking search along
     the projected path (Bertsekas 1982), and a restart from the gradient when it fails. The first step is
     the objective over the gradient's squared length, which needs no scale and does not change when
-    coordinates are rotated.
+    coordinates are rotated. Where a problem falls apart (`Problem.blocks`), each block has its own
+    curvature and its own length of step; one that is done waits for the others.
 
     Parameters
     ----------
     history
-        Pairs of steps that are remembered. Memory: 2 * history + 6 copies of the features; fewer pairs
+        Pairs of steps that are remembered. Memory: 2 * history + 8 copies of the features; fewer pairs
         are kept where that would be more than `curvature.LARGEST_MEMORY` (2 GiB), but at least 3.
+
+    Notes
+    -----
+    On a GPU nothing is read but every tenth loss; decisions are taken there, block by block.
     """
 
     history: int = 4
@@ -63,83 +66,129 @@ class LBFGS:
             raise ParameterError(
                 "solver", "'adam' for binary features, whose loss has no slope to search along", self.name
             )
-        bounds = problem.bounds
         point = start.detach().clone()
-        curvature = Curvature(point, self.history)
-        evaluation = _evaluate(problem, point, search)
+        walk = _Walk(problem, search, point, Curvature(point, self.history, problem.blocks))
+        between = EVALUATIONS_BETWEEN_READINGS.get(point.device.type, 10)
+        has_moved = True
         while True:
-            status = search.record(point, evaluation.loss.item())
+            status = search.record_blocks(walk.kept(), walk.losses) if has_moved else None
+            if status is None and search.steps_left <= 0:
+                status = Status.MAX_STEPS
+            if status is None and not bool(walk.going.any()):
+                status = Status.NON_FINITE if bool(walk.lost.any()) else Status.STALLED
             if status is not None:
-                return search.finish(status, point)
-            direction, slope = _direction(point, evaluation.gradient, curvature, bounds)
-            if not math.isfinite(slope):
-                return search.finish(Status.NON_FINITE, point)
-            first = 1.0 if curvature.num_pairs else _first_step(evaluation.objective, slope)
-            accepted = _line_search(problem, search, point, evaluation, direction, first)
-            if accepted is None:
-                if not curvature.num_pairs or search.steps_left <= 0:
-                    ended = Status.MAX_STEPS if search.steps_left <= 0 else Status.STALLED
-                    return search.finish(ended, point)
-                curvature.forget()
-                continue
-            gradient = accepted.evaluation.gradient
-            curvature.remember(accepted.step, gradient - evaluation.gradient, gradient)
-            point, evaluation = accepted.point, accepted.evaluation
+                return search.finish(status, walk.point)
+            has_moved = sum(walk.step() for _ in range(min(between, search.steps_left))) > 0
 
 
-def _evaluate(problem: Problem, point: Tensor, search: Search) -> Evaluation:
-    search.steps += 1
-    return problem.evaluate(point)
+class _Walk:
+    """Where a search is, in every block; an evaluation takes it a step farther, or shortens the step.
+
+    Attributes
+    ----------
+    point
+        [p].
+    losses
+        The activation loss of every block, [B].
+    going
+        Blocks that are neither done nor stuck, bool [B].
+    lost
+        Blocks whose gradient is not finite, bool [B].
+    """
+
+    def __init__(self, problem: Problem, search: Search, point: Tensor, curvature: Curvature) -> None:
+        self._problem, self._search, self._curvature = problem, search, curvature
+        self._blocks, self._bounds = problem.blocks, problem.bounds
+        self.point = point
+        self._objectives, self.losses, self._gradient = self._evaluated(point)
+        self._ones = torch.ones_like(self.losses)
+        self._lengths, self._cuts = self._ones, 0 * self._ones
+        every = self._ones.bool()
+        self._stuck = ~every
+        self._turn(every)
+
+    def kept(self) -> Callable[[], Tensor]:
+        """Gives the present point, [p], later too: points are not changed in place, so none is copied."""
+        point = self.point
+        return lambda: point
+
+    def step(self) -> bool:
+        """Try a step in every block that is going; whether one may have moved."""
+        row, lengths = self._curvature.next_step(), self._lengths * self.going
+        torch.mul(self._direction, self._blocks.spread(lengths), out=row)
+        candidate, slopes = self.point + row, self._slopes * lengths
+        if self._bounds is not None:
+            candidate = self._problem.project(candidate)
+            torch.sub(candidate, self.point, out=row)
+            slopes = self._blocks.dot(row.unsqueeze(0), self._gradient)[0]
+        new = self._evaluated(candidate)
+        allowed = torch.add(self._objectives, slopes, alpha=SUFFICIENT_DECREASE)
+        # What is no number is taken, so that the record says it.
+        accepted = self.going & (slopes < 0) & ~(new.objective > allowed)
+        rejected = self.going ^ accepted
+        fresh, has_moved = accepted, _may_be_any(accepted)
+        if _may_be_any(rejected):
+            fresh = accepted | self._shorten(rejected, slopes, new.objective)
+        if has_moved:
+            self._move(accepted, candidate, new, slopes)
+        if has_moved or _may_be_any(fresh):
+            self._turn(fresh)
+        return has_moved
+
+    def _shorten(self, rejected: Tensor, slopes: Tensor, values: Tensor) -> Tensor:
+        """Shorten rejected steps; the blocks in which that is of no use go back to the gradient, bool [B]."""
+        cut = _cuts(self._objectives, slopes, values)
+        self._lengths = torch.where(rejected, self._lengths * cut, self._lengths)
+        self._cuts = torch.where(rejected, self._cuts + 1, self._cuts)
+        failed = rejected & ((slopes >= 0) | (self._cuts >= MAX_CUTS))
+        self._stuck = self._stuck | (failed & self._is_plain)
+        self._curvature.forget(failed)
+        return failed
+
+    def _move(self, accepted: Tensor, candidate: Tensor, new: Evaluation, slopes: Tensor) -> None:
+        before, chosen = self._gradient, self._blocks.chosen
+        self.point = chosen(accepted, candidate, self.point)
+        self._gradient = chosen(accepted, new.gradient, before)
+        self.losses = torch.where(accepted, new.loss, self.losses)
+        self._objectives = torch.where(accepted, new.objective, self._objectives)
+        self._curvature.remember(self._gradient, before, slopes, accepted)
+
+    def _turn(self, fresh: Tensor) -> None:
+        """Take a new direction; in fresh blocks, bool [B], also a new length."""
+        gradient = self._gradient
+        if self._bounds is not None:
+            low, high = self._bounds
+            held = ((self.point <= low) & (gradient > 0)) | ((self.point >= high) & (gradient < 0))
+            gradient = gradient.masked_fill(held, 0.0)
+        direction = self._curvature.newton_step(gradient)
+        if self._bounds is not None:
+            direction.masked_fill_(held, 0.0)
+        slopes = self._blocks.dot(direction.unsqueeze(0), gradient)[0]
+        uphill, lengths = ~(slopes < 0), self._ones
+        self._is_plain = uphill | ~self._curvature.has_pairs  # no pair has turned the direction
+        if _may_be_any(self._is_plain):
+            direction = self._blocks.chosen(uphill, -gradient, direction)
+            slopes = self._blocks.dot(direction.unsqueeze(0), gradient)[0]
+            lengths = torch.where(self._is_plain, (self._objectives / -slopes).nan_to_num(0.0, 0.0, 0.0), 1.0)
+        self._direction, self._slopes = direction, slopes
+        self._lengths = torch.where(fresh, lengths, self._lengths)
+        self._cuts = torch.where(fresh, 0.0, self._cuts)
+        self.lost = ~slopes.isfinite()
+        self.going = self._search.unmet(self.losses) & ~(self._stuck | self.lost)
+
+    def _evaluated(self, point: Tensor) -> Evaluation:
+        self._search.steps += 1
+        objective, loss, gradient = self._problem.evaluate(point)
+        return Evaluation(objective.reshape(-1), loss.reshape(-1), gradient)
 
 
-def _direction(
-    point: Tensor, gradient: Tensor, curvature: Curvature, bounds: tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, float]:
-    """Minus the inverse Hessian times the gradient, on the coordinates that can move, [p]; its slope."""
-    if bounds is None:
-        direction = curvature.newton_step(gradient)
-        slope = float(direction.dot(gradient))
-        return (direction, slope) if slope < 0 else (-gradient, -float(gradient.dot(gradient)))
-    low, high = bounds
-    held = ((point <= low) & (gradient > 0)) | ((point >= high) & (gradient < 0))
-    free = gradient.masked_fill(held, 0.0)
-    direction = curvature.newton_step(free).masked_fill_(held, 0.0)
-    slope = float(direction.dot(free))
-    return (direction, slope) if slope < 0 else (-free, -float(free.dot(free)))
+def _may_be_any(mask: Tensor) -> bool:
+    """Whether a mask is true somewhere, or may be: a device is not waited for."""
+    return mask.device.type != "cpu" or bool(mask.any())
 
 
-def _first_step(objective: Tensor, slope: float) -> float:
-    return float(objective) / -slope if slope < 0 else 0.0
-
-
-def _line_search(
-    problem: Problem,
-    search: Search,
-    point: Tensor,
-    evaluation: Evaluation,
-    direction: Tensor,
-    length: float,
-) -> _Accepted | None:
-    """The first sufficiently lower point on the projected path, or `None` if there is none in the budget."""
-    value = float(evaluation.objective)
-    for _ in range(MAX_CUTS):
-        if search.steps_left <= 0:
-            return None
-        candidate = problem.project(torch.add(point, direction, alpha=length))
-        step = candidate - point
-        slope = float(evaluation.gradient.dot(step))
-        if slope >= 0:
-            return None
-        new = _evaluate(problem, candidate, search)
-        new_value = float(new.objective)
-        if new_value <= value + SUFFICIENT_DECREASE * slope or not math.isfinite(new_value):
-            return _Accepted(candidate, new, step)  # the caller says what is wrong with what is not finite
-        length *= _cut(value, slope, new_value)
-    return None
-
-
-def _cut(value: float, slope: float, new_value: float) -> float:
-    """Where the parabola through both values and the slope has its minimum, kept within limits."""
-    curvature = 2 * (new_value - value - slope)
-    best = -slope / curvature if curvature > 0 else SHORTEST_CUT
-    return min(max(best, SHORTEST_CUT), LONGEST_CUT)
+def _cuts(values: Tensor, slopes: Tensor, new_values: Tensor) -> Tensor:
+    """Where the parabola through both values and the slope has its minimum, kept within limits, [B]."""
+    curvature = 2 * (new_values - values - slopes)
+    best = torch.where(curvature > 0, -slopes / curvature, SHORTEST_CUT)
+    return best.nan_to_num(SHORTEST_CUT).clamp(SHORTEST_CUT, LONGEST_CUT)

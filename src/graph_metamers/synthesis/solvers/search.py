@@ -144,6 +144,14 @@ class Search:
         self.notify(SearchProgress(self.steps, self.budget.steps, loss, self._best_loss))
         return self._verdict(loss)
 
+    def record_blocks(self, point: Callable[[], Tensor], losses: Tensor) -> Status | None:
+        """The same for a point in blocks, each with its share of the loss, [B]: they are one search."""
+        return self.record(point, float(losses.sum()))
+
+    def unmet(self, losses: Tensor) -> Tensor:
+        """Blocks that have to go on, bool [B], given the loss of each; nothing is read by the host."""
+        return (losses.sum() > self.tolerance).expand(len(losses))
+
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
         best = self.best_point
