@@ -54,15 +54,16 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) --no-build-isolation --editable '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side (half an hour)
+bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side, and draw it (half an hour)
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/plots.py
 
 docs: $(VENV)/.installed-docs  ## Build the documentation into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
-claims: $(VENV)/.installed  ## Measure every public claim anew; prints PASS or FAIL
+claims: $(VENV)/.installed  ## Measure every public claim anew, speed after `make bench`; prints PASS or FAIL
 	$(BIN)/python claims/run_all.py
 
 clean:  ## Remove the virtual environment and everything that was built

@@ -5,27 +5,44 @@ ends at the layer, each at the best of three learning rates: a short trial of ea
 come furthest, and its own clock runs on. All contenders of a cell run one after the other in processes of
 their own, so that a machine whose speed drifts slows all of them; ours runs before, between and after the
 peers, and its median counts.
+
+In some cells an ablation follows at once: compressed features or all of X, L-BFGS or Adam. Their Adam is this
+package's own, on the same objective and tape as its L-BFGS, so that nothing else differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import multiprocessing
 import os
-import statistics
-import subprocess
-import sys
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import tables
+from contenders import PEERS, Cell, Plan, measure
+from null_space import null_space_losses
 
 import graph_metamers as gm
 
-TOLERANCES = ("0.001", "0.0001")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+TOLERANCES = (1e-3, 1e-4)
 MODELS = ("gcn", "sage", "gat", "gin")
 LAYERS = ("act.0", "output")
-PEERS = ("adam", "plenoptic")
 OURS = "lbfgs-compressed"
-HERE = Path(__file__).parent
+ABLATED = (("cora", "gcn", "output"), ("cora", "sage", "act.0"), ("cora", "gat", "output"))
+ABLATION_BUDGET = 10.0  # seconds
+
+# Every contender is a fork of one process that has imported everything and computed nothing.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["contenders"])
 
 
 def main() -> None:
@@ -33,31 +50,100 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds a contender and cell")
-    parser.add_argument("--trial", type=float, default=3.0, help="seconds of them for each learning rate")
+    parser.add_argument("--trial", type=float, default=3.0, help="seconds for each learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("artefacts/bench/features.json"))
     options = parser.parse_args()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{options.threads} threads, {options.budget:g} s a cell; '>' did not arrive", flush=True)
-    print(
-        f"{'cell':24}{'ours':>8}{'adam':>9}{'plenoptic':>11}{'ratio':>8}   to 1e-3, then to 1e-4", flush=True
-    )
-    cells = []
-    for dataset in options.datasets:
-        for model in options.models:
-            weights = trained(dataset, model, options.output.parent)
-            for layer in LAYERS:
-                cell = _measure(dataset, model, weights, layer, options)
-                cells.append(cell)
-                print(_line(cell, options.budget), flush=True)
-                told = {"threads": options.threads, "budget": options.budget, "cells": cells}
-                options.output.write_text(json.dumps(told, indent=2) + "\n")
-    for line in summary(cells, options.budget):
-        print(line)
-    print(options.output)
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # the processes inherit it
+    folder = options.output.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(Plan(TOLERANCES, options.budget, options.trial), options.threads)
+    print(*tables.heading(bench.told), sep="\n", flush=True)
+    kinds = [(dataset, model) for dataset in options.datasets for model in options.models]
+    for dataset, model in kinds:
+        weights = trained(dataset, model, folder)
+        for layer in LAYERS:
+            cell = bench.measure({"dataset": dataset, "model": model, "layer": layer}, weights)
+            print(tables.line(cell, options.budget), flush=True)
+            _save(bench.told, options.output)
+    for dataset, model in kinds:
+        bench.keep_what_is_read(dataset, model, trained(dataset, model, folder))
+    _save({**bench.told, "ended": time.time()}, options.output)  # without an end it is not complete
+    print(*tables.closing(bench.told), options.output, sep="\n")
+
+
+class Bench:
+    """Runs the contenders of one cell after the other and keeps what they tell, as JSON, in `told`."""
+
+    def __init__(self, plan: Plan, threads: int) -> None:
+        self.plan, self.threads = plan, threads
+        self.shorter = replace(plan, budget=min(ABLATION_BUDGET, plan.budget))
+        self.told: dict[str, Any] = {
+            "began": time.time(),
+            "threads": threads,
+            "budget": plan.budget,
+            "trial": plan.trial,
+            "cells": [],
+            "ablation": {"budget": self.shorter.budget, "trial": plan.trial, "cells": []},
+            "null_space": [],
+        }
+
+    def measure(self, names: dict[str, str], weights: Path) -> dict[str, Any]:
+        """All contenders of a cell, in turns; its ablation follows while the machine is as fast as before."""
+        cell = Cell(names["dataset"], weights, names["layer"])
+        mine, found = [self._run(OURS, cell, self.plan)], {}
+        for peer in PEERS:
+            found[peer] = self._run(peer, cell, self.plan)
+            # What two runs of ours did not reach is not waited for a third time.
+            tolerances = _reached(mine) if len(mine) == 2 else TOLERANCES
+            mine.append(self._run(OURS, cell, replace(self.plan, tolerances=tolerances)))
+        middle = tables.middle(mine)
+        self.told["cells"].append({**names, "ours": middle, "ours_runs": mine, **found})
+        if tuple(names.values()) in ABLATED:
+            others = {name: self._run(name, cell, self.shorter) for name in tables.VARIANTS if name != OURS}
+            self.told["ablation"]["cells"].append({**names, OURS: middle, **others})
+        measured: dict[str, Any] = self.told["cells"][-1]
+        return measured
+
+    def keep_what_is_read(self, dataset: str, model: str, weights: Path) -> None:
+        """The row of `solver="null_space"`, which is no contender."""
+        row = apart(null_space_losses, dataset, weights, self.threads)
+        self.told["null_space"].append({"dataset": dataset, "model": model, **row})
+
+    def _run(self, contender: str, cell: Cell, plan: Plan) -> dict[str, Any]:
+        return apart(measure, contender, cell, plan, self.threads)
+
+
+def _reached(runs: list[dict[str, Any]]) -> tuple[float, ...]:
+    """The tolerances that any of these runs met; the first one at the least."""
+    met = {
+        tolerance for tolerance in TOLERANCES for run in runs if run["arrived"][str(tolerance)] is not None
+    }
+    return tuple(sorted(met | {TOLERANCES[0]}, reverse=True))
+
+
+def apart(work: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
+    """What a function returns in a process of its own."""
+    receiver, sender = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=_send, args=(sender, work, arguments))
+    process.start()
+    sender.close()
+    try:
+        told: dict[str, Any] = receiver.recv()
+    except EOFError:
+        raise SystemExit(f"{work.__name__}{arguments} failed; its error stands above") from None
+    process.join()
+    return told
+
+
+def _send(sender: Connection, work: Callable[..., dict[str, Any]], arguments: tuple[object, ...]) -> None:
+    with contextlib.redirect_stderr(io.StringIO()):  # plenoptic's progress bar
+        told = work(*arguments)
+    sender.send(told)
 
 
 def trained(dataset: str, model: str, folder: Path) -> Path:
+    """The checkpoint of a data set and model; trained if it is not there."""
     path = folder / f"{dataset}-{model}.safetensors"
     if not path.exists():
         data = gm.load_dataset(dataset)
@@ -66,91 +152,8 @@ def trained(dataset: str, model: str, folder: Path) -> Path:
     return path
 
 
-def _measure(
-    dataset: str, model: str, weights: Path, layer: str, options: argparse.Namespace
-) -> dict[str, Any]:
-    def run(contender: str) -> dict[str, Any]:
-        return run_contender(contender, dataset, weights, layer, options)
-
-    mine, found = [run(OURS)], {}
-    for peer in PEERS:
-        found[peer] = run(peer)
-        mine.append(run(OURS))
-    middle = sorted(mine, key=lambda told: _arrival(told, TOLERANCES[0]))[1]
-    return {"dataset": dataset, "model": model, "layer": layer, "ours": middle, "ours_runs": mine, **found}
-
-
-def run_contender(
-    contender: str, dataset: str, weights: Path, layer: str, options: argparse.Namespace
-) -> dict[str, Any]:
-    """What a contender tells of a cell, from a process of its own."""
-    words = [
-        *("--contender", contender, "--dataset", dataset, "--model", str(weights), "--layer", layer),
-        *("--budget", str(options.budget), "--trial", str(options.trial), "--threads", str(options.threads)),
-    ]
-    ran = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "contenders.py"), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(options.threads)},
-    )
-    if ran.returncode:
-        raise SystemExit(f"{contender} on {dataset} {layer}: {ran.stderr.strip().splitlines()[-1]}")
-    told: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
-    return told
-
-
-def _arrival(told: dict[str, Any], tolerance: str) -> float:
-    seconds = told["arrived"][tolerance]
-    return float("inf") if seconds is None else float(seconds)
-
-
-def ratio(cell: dict[str, Any], tolerance: str, budget: float) -> float:
-    """Seconds of the better peer, at the most the budget, over ours; 0 if ours does not arrive."""
-    mine = _arrival(cell["ours"], tolerance)
-    peers = min(min(_arrival(cell[peer], tolerance), budget) for peer in PEERS)
-    return peers / mine if mine < float("inf") else 0.0
-
-
-def _line(cell: dict[str, Any], budget: float) -> str:
-    name = f"{cell['dataset']} {cell['model']} {cell['layer']}"
-    parts = []
-    for tolerance in TOLERANCES:
-        shown = [_shown(_arrival(cell[who], tolerance), budget) for who in ("ours", *PEERS)]
-        parts.append(f"{shown[0]:>8}{shown[1]:>9}{shown[2]:>11}{ratio(cell, tolerance, budget):>7.1f}x")
-    return f"{name:24}" + "  |".join(parts)
-
-
-def _shown(seconds: float, budget: float) -> str:
-    return f"{seconds:.2f} s" if seconds < float("inf") else f"> {budget:.0f} s"
-
-
-def summary(cells: list[dict[str, Any]], budget: float) -> list[str]:
-    """The geometric means, and how many cells arrive."""
-    to_coarse = [ratio(cell, TOLERANCES[0], budget) for cell in cells]
-    both = [
-        cell
-        for cell in cells
-        if _arrival(cell["ours"], TOLERANCES[1]) < float("inf")
-        and min(_arrival(cell[peer], TOLERANCES[1]) for peer in PEERS) < float("inf")
-    ]
-    arrived = sum(_arrival(cell["ours"], TOLERANCES[1]) < float("inf") for cell in cells)
-    lines = [
-        f"to 1e-3: geometric mean {_mean(to_coarse):.1f}x over {len(cells)} cells, "
-        f"least {min(to_coarse):.1f}x",
-        f"to 1e-4: ours arrives in {arrived} of {len(cells)} cells",
-    ]
-    if both:
-        fine = [ratio(cell, TOLERANCES[1], budget) for cell in both]
-        lines.append(
-            f"to 1e-4: geometric mean {_mean(fine):.1f}x over the {len(both)} cells where both arrive"
-        )
-    return lines
-
-
-def _mean(ratios: list[float]) -> float:
-    return statistics.geometric_mean(ratios) if min(ratios) > 0 else 0.0
+def _save(told: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(told, indent=2) + "\n")
 
 
 if __name__ == "__main__":

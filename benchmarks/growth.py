@@ -47,11 +47,18 @@ def main() -> None:
         torch.set_num_threads(options.threads)
         print(json.dumps(measure(*options.one)))
         return
+    began = time.time()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"to a loss of {TOLERANCE:g}, {options.threads} threads")
     nodes = [_apart(size, FEATURES, options.threads) for size in options.nodes]
     widths = [_apart(NODES_OF_WIDTHS, width, options.threads) for width in options.widths]
-    told: dict[str, Any] = {"threads": options.threads, "nodes": nodes, "widths": widths}
+    told: dict[str, Any] = {
+        "began": began,
+        "ended": time.time(),
+        "threads": options.threads,
+        "nodes": nodes,
+        "widths": widths,
+    }
     told["exponents"] = [
         math.log(b["seconds"] / a["seconds"]) / math.log(b["nodes"] / a["nodes"])
         for a, b in itertools.pairwise(nodes)

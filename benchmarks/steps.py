@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("artefacts/bench/steps.json"))
     options = parser.parse_args()
+    began = time.time()
     torch.set_num_threads(options.threads)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"a step of L-BFGS over a bare forward and backward pass, {options.threads} threads")
@@ -63,7 +64,8 @@ def main() -> None:
                     f"{cell['bare_ms']:8.2f} ms{cell['ratio']:7.2f}x   {cell['replay']}",
                     flush=True,
                 )
-    options.output.write_text(json.dumps({"threads": options.threads, "cells": cells}, indent=2) + "\n")
+    told = {"began": began, "ended": time.time(), "threads": options.threads, "cells": cells}
+    options.output.write_text(json.dumps(told, indent=2) + "\n")
     print(f"largest {max(cell['ratio'] for cell in cells):.2f}x\n{options.output}")
 
 

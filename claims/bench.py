@@ -14,21 +14,35 @@ FOLDER = ARTEFACTS / "bench"
 PEERS = ("adam", "plenoptic")
 COARSE, FINE = "0.001", "0.0001"
 NOISE = 1.05
+VARIANTS = {
+    "lbfgs-compressed": "L-BFGS compressed",
+    "lbfgs-features": "L-BFGS on X",
+    "adam-compressed": "Adam compressed",
+    "adam-features": "Adam on X",
+}
 
 
 def main() -> None:
     files = {name: FOLDER / f"{name}.json" for name in ("features", "steps", "growth")}
-    told = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+    saved = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+    told = {name: one for name, one in saved.items() if "ended" in one}  # else it was broken off
     threads = ", ".join(f"{name} with {one['threads']} threads" for name, one in told.items())
     judge = Judge(f"bench: {threads}")
-    for name in files.keys() - told.keys():
-        judge.claim(f"{files[name].name} is there: run `make bench` first", False)
+    for name in sorted(files.keys() - told.keys()):
+        judge.claim(f"{files[name].name} is there and complete: run `make bench` first, to its end", False)
     if "features" in told:
         _features(judge, told["features"])
+        _ablation(judge, told["features"]["ablation"])
+        _null_space(judge, told["features"]["null_space"])
     if "steps" in told:
         _steps(judge, told["steps"]["cells"])
     if "growth" in told:
         _growth(judge, told["growth"])
+    if told.keys() == files.keys():
+        minutes = {name: (one["ended"] - one["began"]) / 60 for name, one in told.items()}
+        parts = ", ".join(f"{name} {spent:.1f}" for name, spent in minutes.items())
+        total = sum(minutes.values())
+        judge.claim(f"the bench took {total:.1f} minutes ({parts}); <= 30", total <= 30)
     judge.finish()
 
 
@@ -54,6 +68,9 @@ def _features(judge: Judge, told: dict[str, Any]) -> None:
             if (cell["dataset"], cell["model"], cell["layer"]) == ("cora", "gat", layer):
                 seconds = _seconds(cell["ours"], COARSE)
                 judge.claim(f"GAT on Cora, {layer}, to 1e-3: {seconds:.2f} s <= {bound} s", seconds <= bound)
+    ours = max(cell["ours"]["peak_mib"] for cell in cells)
+    least = max(min(cell[peer]["peak_mib"] for peer in PEERS) for cell in cells)
+    judge.note(f"largest memory of a search: {ours:.0f} MiB, of the leaner peer {least:.0f} MiB")
     slower = [
         _name(cell)
         for cell in cells
@@ -61,6 +78,31 @@ def _features(judge: Judge, told: dict[str, Any]) -> None:
         if _better(cell, tolerance) < math.inf and _ratio(cell, tolerance, budget) < 1 / NOISE
     ]
     judge.claim(f"no cell slower than the better peer; slower: {slower or 'none'}", not slower)
+
+
+def _ablation(judge: Judge, told: dict[str, Any]) -> None:
+    for cell in told["cells"]:
+        shown = (
+            f"{title} {_shown(cell[variant], COARSE)} / {_shown(cell[variant], FINE)}"
+            for variant, title in VARIANTS.items()
+        )
+        judge.note(f"ablation, {_name(cell)}, s to 1e-3 / 1e-4 of {told['budget']:g}: {', '.join(shown)}")
+
+
+def _shown(told: dict[str, Any], tolerance: str) -> str:
+    seconds = _seconds(told, tolerance)
+    return f"{seconds:.2f}" if seconds < math.inf else "not"
+
+
+def _null_space(judge: Judge, rows: list[dict[str, Any]]) -> None:
+    judge.claim(f"{len(rows)} models with the null space; 8", len(rows) == 8)
+    for row in rows:
+        layer, loss = max(row["losses"].items(), key=lambda pair: pair[1])
+        judge.claim(
+            f"null space, {row['dataset']} {row['model']}, float32, {row['seconds']:.2f} s: loss at most "
+            f"{loss:.1e} at {len(row['losses'])} layers ({layer}); <= 1e-12",
+            loss <= 1e-12,
+        )
 
 
 def _steps(judge: Judge, cells: list[dict[str, Any]]) -> None:
@@ -82,7 +124,7 @@ def _growth(judge: Judge, told: dict[str, Any]) -> None:
 
 
 def _seconds(told: dict[str, Any], tolerance: str) -> float:
-    seconds = told["arrived"][tolerance]
+    seconds = told["arrived"].get(tolerance)
     return math.inf if seconds is None else float(seconds)
 
 
