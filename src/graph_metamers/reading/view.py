@@ -13,7 +13,7 @@ from graph_metamers.reading.listing import LayerList, layers, unknown_layer
 from graph_metamers.reading.recording import OUTPUT, Recorder, Tap, named_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -54,12 +54,17 @@ class ModelView:
         LayerNotFoundError
             If a name is no layer of the model.
         """
+        return self.read(graph, names)[0]
+
+    def read(self, graph: Graph, names: Sequence[str]) -> tuple[dict[str, Tap], dict[str, Tensor]]:
+        """Taps and outputs, as `taps` and `outputs` give them, in one run of the model."""
         with Recorder(self.model, names) as recorder:
-            recorder.note_output(self.call(graph))
+            result = self.call(graph)
+            recorder.note_output(result)
         for name in names:
             if name not in recorder.taps:
                 raise unknown_layer(name, [layer.name for layer in self.layers(graph)])
-        return {name: recorder.taps[name] for name in names}
+        return {name: recorder.taps[name] for name in names}, dict(named_tensors(OUTPUT, result))
 
     def outputs(self, graph: Graph) -> dict[str, Tensor]:
         """What the model returns: every floating-point tensor by its name, `output` where there is one."""
@@ -74,13 +79,18 @@ class ModelView:
             The first output, [n] or [n, C], whose rows are these items; else the first of such a shape;
             `None` if there is none.
         """
-        outputs = [(name, out) for name, out in self.outputs(graph).items() if out.ndim in (1, 2)]
-        fitting = [entry for entry in outputs if items_of(entry[0], len(entry[1]), graph) == items]
-        return next(iter(fitting or outputs), None)
+        return prediction_among(self.outputs(graph), graph, items)
 
     def call(self, graph: Graph) -> Any:
         """Run the model and return what it returns."""
         return call_model(self.model, graph, forward=self.forward, transform=self.transform)
+
+
+def prediction_among(outputs: Mapping[str, Tensor], graph: Graph, items: str) -> tuple[str, Tensor] | None:
+    """See `ModelView.prediction`; among outputs that are there already."""
+    shaped = [(name, out) for name, out in outputs.items() if out.ndim in (1, 2)]
+    fitting = [entry for entry in shaped if items_of(entry[0], len(entry[1]), graph) == items]
+    return next(iter(fitting or shaped), None)
 
 
 def activations(

@@ -26,6 +26,8 @@ class Blocks:
         Number of blocks, B.
     owners
         Block of every coordinate, int64 [p]; `None` where there is one block.
+    items
+        Block of every item that has to match, int64 [k]; `None` where there is one block.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Blocks:
 
     count: int = 1
     owners: Tensor | None = None
+    items: Tensor | None = None
     _are_equal: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +55,19 @@ class Blocks:
             apart = rows.view(len(rows), self.count, -1).transpose(0, 1)  # [B, k, q]
             return torch.bmm(apart, vector.view(self.count, -1, 1)).squeeze(2).T
         return rows.new_zeros(len(rows), self.count).index_add_(1, self.owners, rows * vector)
+
+    def dot_of_items(self, first: Tensor, second: Tensor) -> Tensor:
+        """Inner product of two activations, [k, ...] each, in every block, [B]; scalar if there is one."""
+        if self.items is None:
+            return first.flatten().dot(second.flatten())
+        rows = (first * second).flatten(1).sum(dim=1)
+        return rows.new_zeros(self.count).index_add_(0, self.items, rows)
+
+    def scaled_items(self, activation: Tensor, factors: Tensor) -> Tensor:
+        """An activation, [k, ...], times the number of each item's block, [B], or times one, scalar."""
+        if self.items is None:
+            return activation * factors
+        return activation * factors[self.items].view(-1, *(1,) * (activation.ndim - 1))
 
     def combined(self, rows: Tensor, weights: Tensor) -> Tensor:
         """The sum of rows, [k, p], each with a weight in every block, [k, B]; [p]."""

@@ -11,6 +11,7 @@ import torch
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.synthesis.replaying import replayed
+from graph_metamers.synthesis.separating import separated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,10 @@ class CompressedSearch:
         """The same, evaluated from a tape where that is verified; for solvers that evaluate often."""
         problem, replay = replayed(self.problem, self.start)
         return dataclasses.replace(self, problem=problem, replay=replay)
+
+    def separated(self) -> CompressedSearch:
+        """The same, in blocks where the graphs of a batch do not see each other; for L-BFGS."""
+        return dataclasses.replace(self, problem=separated(self.problem, self.start))
 
     @property
     def description(self) -> str:

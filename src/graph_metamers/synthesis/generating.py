@@ -20,6 +20,7 @@ from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, che
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
+from graph_metamers.reading.view import prediction_among
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.compressing import compressed_search
@@ -28,6 +29,7 @@ from graph_metamers.synthesis.metamer import Metamer, final_status
 from graph_metamers.synthesis.objectives import OBJECTIVES, Objective, solver_for, variables_for
 from graph_metamers.synthesis.problem import Problem
 from graph_metamers.synthesis.solvers import (
+    LBFGS,
     SOLVER_NAMES,
     NullSpace,
     Search,
@@ -159,13 +161,17 @@ def generate(
         variables = variables_for(objective, resolve_variables(vary, graph))
         check(model, graph, names, forward=forward, transform=transform, vary=vary).raise_for_errors()
         with torch.no_grad():
-            targets = {name: tap.value for name, tap in view.taps(graph, names).items()}
+            taps, outputs = view.read(graph, names)
+        targets = {name: tap.value for name, tap in taps.items()}
         items, num_items = _items(targets, graph)
+        expected = prediction_among(outputs, graph, items)
 
-        def agree(changed: Graph) -> Agreement | None:
-            return _agreement(view, changed, graph, items, task, prediction_tolerance)
+        def agree(outputs: Mapping[str, Tensor]) -> Agreement | None:
+            return _agreement(outputs, expected, task, prediction_tolerance)
 
-        agree(graph)  # a task that does not fit the output is better refused before the search than after it
+        agree(
+            outputs
+        )  # a task that does not fit the output is better refused before the search than after it
         problem = Problem(view, variables, targets, _index(index, num_items))
         _require_energy(problem)
         if problem.index is not None:
@@ -174,6 +180,8 @@ def generate(
         compressed = compressed_search(problem, start)
         chosen = solver_for(objective, resolve_solver(solver, compressed.problem), compressed.problem)
         require_memory(chosen, compressed.start)
+        if chosen.name == LBFGS.name and objective == "match":
+            compressed = compressed.separated()
         if chosen.name != NullSpace.name:  # which evaluates once
             compressed = compressed.replayed()
         search = Search(budget, tolerance, lambda progress: _tell(callbacks, progress))
@@ -183,6 +191,7 @@ def generate(
                 "objective": objective,
                 "compression": compressed.description,
                 "replay": compressed.replay,
+                "blocks": compressed.problem.blocks.count,
                 "init": init,
                 "tolerance": tolerance,
                 "min_distance": min_distance,
@@ -211,15 +220,15 @@ def _measure(
     items: str,
     config: Mapping[str, Any],
     provenance: Mapping[str, Json],
-    agree: Callable[[Graph], Agreement | None],
+    agree: Callable[[Mapping[str, Tensor]], Agreement | None],
 ) -> Metamer:
     """Measure the real graph of a solution with the unmodified model."""
     variables, reference = problem.variables, problem.variables.reference
     graph = variables.discrete(solution.point)
-    losses, per_item = _losses(problem, graph)
+    losses, per_item, outputs = _losses(problem, graph)
     if losses > config["tolerance"] and solution.matched_point is not None:
         graph = variables.discrete(solution.matched_point)
-        losses, per_item = _losses(problem, graph)
+        losses, per_item, outputs = _losses(problem, graph)
     distance = variables.distance(graph, items)
     status = final_status(
         solution.status,
@@ -242,7 +251,7 @@ def _measure(
         items=items,
         index=problem.index,
         input_distance=distance,
-        prediction_agreement=agree(graph),
+        prediction_agreement=agree(outputs),
         trace=solution.trace,
         distance_trace=solution.distance_trace,
         steps=solution.steps,
@@ -251,29 +260,29 @@ def _measure(
     )
 
 
-def _losses(problem: Problem, graph: Graph) -> tuple[float, Tensor]:
-    """Activation loss and item losses, [items], in float64, of a real graph; means over the layers."""
-    taps = problem.view.taps(graph, list(problem.targets))
+def _losses(problem: Problem, graph: Graph) -> tuple[float, Tensor, dict[str, Tensor]]:
+    """Activation loss and item losses, [items], in float64, of a real graph, means over layers; outputs."""
+    taps, outputs = problem.view.read(graph, list(problem.targets))
     pairs = [
         (problem.choose(taps[name].value.double()), problem.choose(target.double()))
         for name, target in problem.targets.items()
     ]
     loss = torch.stack([activation_loss(ours, theirs) for ours, theirs in pairs]).mean()
-    return float(loss), torch.stack([item_loss(ours, theirs) for ours, theirs in pairs]).mean(dim=0)
+    per_item = torch.stack([item_loss(ours, theirs) for ours, theirs in pairs]).mean(dim=0)
+    return float(loss), per_item, outputs
 
 
 def _agreement(
-    view: ModelView, graph: Graph, reference: Graph, items: str, task: Task, tolerance: float | None
+    outputs: Mapping[str, Tensor], expected: tuple[str, Tensor] | None, task: Task, tolerance: float | None
 ) -> Agreement | None:
-    """Agreement of the model's predictions for these items; `None` without an output to compare."""
-    chosen = view.prediction(reference, items)
-    if chosen is None:
+    """Agreement of a model's outputs with the predictions expected of it; `None` where there are none."""
+    if expected is None:
         return None
-    name, expected = chosen
-    output = view.outputs(graph)[name]
-    if not bool(output.isfinite().all() and expected.isfinite().all()):
+    name, predictions = expected
+    output = outputs[name]
+    if not bool(output.isfinite().all() and predictions.isfinite().all()):
         return None
-    return prediction_agreement(output, expected, task=task, tolerance=tolerance)
+    return prediction_agreement(output, predictions, task=task, tolerance=tolerance)
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:

@@ -7,20 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
+
 
 class _Mismatch(torch.autograd.Function):
-    """||h - t||^2 / energy, and its gradient 2 (h - t) / energy."""
+    """||h - t||^2 / energy in every block of items, and its gradient 2 (h - t) / energy."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, target: Tensor, energy: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, target: Tensor, energy: Tensor, blocks: Blocks) -> Tensor:
         error = value - target
         ctx.save_for_backward(error, energy)
-        return _dot(error, error) / energy
+        ctx.blocks = blocks
+        return blocks.dot_of_items(error, error) / energy
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
         error, energy = ctx.saved_tensors
-        return error * (2 * slope / energy), None, None
+        return ctx.blocks.scaled_items(error, 2 * slope / energy), None, None, None
 
 
 class _RectifierMismatch(torch.autograd.Function):
@@ -30,48 +33,56 @@ class _RectifierMismatch(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, z: Tensor, target: Tensor, energy: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
         value = z.clamp(min=0)
         error = value - target
         ctx.save_for_backward(error, energy)
-        loss = _dot(error, error) / energy
-        objective = loss + 2 * _dot(target, value.sub_(z)) / energy
+        ctx.blocks = blocks
+        loss = blocks.dot_of_items(error, error) / energy
+        objective = loss + 2 * blocks.dot_of_items(target, value.sub_(z)) / energy
         ctx.mark_non_differentiable(loss)
         return objective, loss
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor, _unused: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, slope: Tensor, _unused: Tensor) -> tuple[Tensor, None, None, None]:
         error, energy = ctx.saved_tensors
-        return error * (2 * slope / energy), None, None
+        return ctx.blocks.scaled_items(error, 2 * slope / energy), None, None, None
 
 
-def mismatch(value: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-    """Objective and activation loss of an activation, [items, ...]; scalars, the first differentiable.
+def mismatch(
+    value: Tensor, target: Tensor, energy: Tensor, blocks: Blocks = ONE_BLOCK
+) -> tuple[Tensor, Tensor]:
+    """Objective and activation loss of an activation, [items, ...]; the first is differentiable.
 
     Parameters
     ----------
     value, target
         h and what it should be, of one shape.
     energy
-        ||target||^2, scalar.
+        What squared errors are divided by: ||target||^2, scalar, or one for each block, [B].
+    blocks
+        Of the items.
+
+    Returns
+    -------
+    tuple of Tensor and Tensor
+        Scalars where there is one block; else [B] each.
     """
-    loss: Tensor = _Mismatch.apply(value, target, energy)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Mismatch.apply(value, target, energy, blocks)  # type: ignore[no-untyped-call]
     return loss, loss.detach()
 
 
-def rectifier_mismatch(z: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+def rectifier_mismatch(
+    z: Tensor, target: Tensor, energy: Tensor, blocks: Blocks = ONE_BLOCK
+) -> tuple[Tensor, Tensor]:
     """The same for h = max(0, z), with a slope for units that are off and have to be on (see `Problem`).
 
     Parameters
     ----------
     z
         What the rectifier is applied to, [items, ...].
-    target, energy
+    target, energy, blocks
         See `mismatch`; no entry of `target` is negative.
     """
-    objective, loss = _RectifierMismatch.apply(z, target, energy)  # type: ignore[no-untyped-call]
+    objective, loss = _RectifierMismatch.apply(z, target, energy, blocks)  # type: ignore[no-untyped-call]
     return objective, loss
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return a.flatten().dot(b.flatten())

@@ -31,9 +31,9 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     objective
-        What the solver lowers, scalar; 0 exactly where `loss` is 0.
+        What the solver lowers, scalar, or [B] for a point in blocks; 0 exactly where `loss` is 0.
     loss
-        The activation loss, scalar.
+        The activation loss, or that of each block: scalar or [B].
     gradient
         Of the objective with respect to the point, [p].
     """
@@ -86,6 +86,9 @@ class Problem:
         Computes what `evaluate_eagerly` does, faster; `None` where there is none.
     blocks
         Parts of the point that do not meet in the objective.
+    blocks_are_searches
+        Whether every block is a search of its own, with its own energy to compare errors with; else the
+        blocks' losses are shares of one loss.
 
     Notes
     -----
@@ -107,6 +110,7 @@ class Problem:
     refusal: str = ""
     tape: Tape | None = None
     blocks: Blocks = ONE_BLOCK
+    blocks_are_searches: bool = False
 
     @property
     def space(self) -> Space:
@@ -177,7 +181,7 @@ class Problem:
             taps = self.view.taps(self.space.relaxed(leaf), list(self.targets))
             parts = [self._mismatch(tap, self.choose(self.targets[name])) for name, tap in taps.items()]
             objective, loss = (_mean(values) for values in zip(*parts, strict=True))
-            (gradient,) = torch.autograd.grad(objective, leaf)
+            (gradient,) = torch.autograd.grad(objective.sum(), leaf)
         return Evaluation(objective.detach(), loss.detach(), gradient)
 
     def inputs_of(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -246,9 +250,11 @@ class Problem:
 
     def _mismatch(self, tap: Tap, target: Tensor) -> tuple[Tensor, Tensor]:
         energy = target.square().sum()
+        if self.blocks_are_searches:
+            energy = self.blocks.dot_of_items(target, target)
         if tap.activation_input is None or not is_relu(tap.source):
-            return mismatch(self.choose(tap.value), target, energy)
-        return rectifier_mismatch(self.choose(tap.activation_input), target, energy)
+            return mismatch(self.choose(tap.value), target, energy, self.blocks)
+        return rectifier_mismatch(self.choose(tap.activation_input), target, energy, self.blocks)
 
     def choose(self, activation: Tensor) -> Tensor:
         """The rows of the items that have to match, [k, ...]."""
@@ -256,7 +262,7 @@ class Problem:
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
-    return values[0] if len(values) == 1 else torch.stack(list(values)).mean()
+    return values[0] if len(values) == 1 else torch.stack(list(values)).mean(dim=0)
 
 
 def _span(columns: Tensor) -> Tensor:
