@@ -32,7 +32,7 @@ import graph_metamers as gm
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.reading import ModelView
-from graph_metamers.synthesis.generating import SOLVER_NAMES
+from graph_metamers.synthesis.solvers import SOLVER_NAMES
 
 CONTINUOUS = gm.Features(kind="continuous")
 LAYERS = ["act", "output"]

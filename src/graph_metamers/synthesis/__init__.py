@@ -1,12 +1,13 @@
 """Generating metamers: input + objective + solver -> Metamer."""
 
 from graph_metamers.synthesis.budget import Budget
-from graph_metamers.synthesis.generating import check_search, generate
+from graph_metamers.synthesis.generating import generate
 from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
 from graph_metamers.synthesis.objectives import Objective
 from graph_metamers.synthesis.progress import ProgressBar
 from graph_metamers.synthesis.repeating import generate_many
+from graph_metamers.synthesis.settings import check_search
 from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, SearchProgress, WordSwaps
 from graph_metamers.synthesis.status import Status
 

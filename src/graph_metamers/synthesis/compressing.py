@@ -53,6 +53,23 @@ class CompressedSearch:
         problem, replay = replayed(self.problem, self.start)
         return dataclasses.replace(self, problem=problem, replay=replay)
 
+    def at(self, start: Tensor) -> CompressedSearch:
+        """The same search from another start, [p], a point of the features; what holds for both is kept.
+
+        Rows that do not vary keep what they have at the start, also on a tape: it is recorded anew then.
+        """
+        space = self.problem.searched
+        if not isinstance(space, Coordinates):
+            return dataclasses.replace(self, start=start)
+        values = self.problem.variables.values[space.compression.slot]
+        there = dataclasses.replace(space, start=values.relax(start.view(values.reference.shape)))
+        moved = dataclasses.replace(self.problem, searched=there)
+        if there.rows is None:
+            return dataclasses.replace(self, problem=moved, start=there.first_point)
+        moved = dataclasses.replace(moved, tape=None)
+        again = dataclasses.replace(self, problem=moved, start=there.first_point)
+        return again if self.problem.tape is None else again.replayed()
+
     def separated(self) -> CompressedSearch:
         """The same, in blocks where the graphs of a batch do not see each other; for L-BFGS."""
         return dataclasses.replace(self, problem=separated(self.problem, self.start))

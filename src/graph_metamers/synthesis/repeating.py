@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict, Unpack
+import inspect
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_seeds
-from graph_metamers.synthesis.generating import Callback, generate
+from graph_metamers.synthesis.generating import generate
+from graph_metamers.synthesis.preparing import prepared
+from graph_metamers.synthesis.settings import SearchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.budget import Budget
     from graph_metamers.synthesis.metamer import Metamer
     from graph_metamers.synthesis.objectives import Objective
+    from graph_metamers.synthesis.settings import Callback
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Transform
 
@@ -49,10 +53,13 @@ def generate_many(
     on_seed: Callable[[int, int, int], None] | None = None,
     **options: Unpack[SearchOptions],
 ) -> list[Metamer]:
-    """Search for metamers from several starts, one after the other.
+    """Search for metamers from several starts.
 
-    Each result is bit for bit that of `generate(..., seed=seed)`, whichever seeds come before it. One number
-    per result, such as `input_distance.scaled`, is what `metrics.bootstrap_interval` takes.
+    Model and graph are checked and compressed once. On small graphs all starts are searched at once, as
+    copies in one batch, each going its own way: the results are those of `generate` for the same seeds but
+    for rounding, which a search may amplify. Else the searches run one after the other, and each result is
+    bit for bit that of `generate(..., seed=seed)`. `metamer.config["starts_at_once"]` says how many there
+    were. One number per result, such as `input_distance.scaled`, is what `metrics.bootstrap_interval` takes.
 
     Parameters
     ----------
@@ -61,7 +68,8 @@ def generate_many(
     seeds
         Of the starts: different integers, at least one.
     on_seed
-        Called with (seed, its number from 1, number of seeds) before each search.
+        Called with (seed, its number from 1, number of seeds) before each search, or for all of them before
+        they are searched at once.
     **options
         Every other keyword parameter of `generate`: `vary`, `objective`, `index`, `transform`, `forward`,
         `solver`, `init`, `budget` (of each search), `tolerance`, `min_distance`, `task`,
@@ -81,8 +89,9 @@ def generate_many(
 
     Notes
     -----
-    Time is that of one search per seed. Every search checks the model anew, which costs a few passes of the
-    model: 3 to 14 ms on karate and digits.
+    Ours. Time is that of one search per seed where they run one after the other. Copies in one batch are
+    verified to have the activations of the graph alone, and are used with L-BFGS up to 16,384 numbers a
+    start, twice as fast for a hundred nodes. Each start has the budget that it would have alone.
 
     Examples
     --------
@@ -97,9 +106,28 @@ def generate_many(
     different = check_seeds("seeds", seeds)
     if "seed" in options:
         raise ParameterError("seed", "left out of generate_many, which takes 'seeds'", dict(options)["seed"])
-    metamers = []
-    for number, seed in enumerate(different, start=1):
+
+    def tell(number: int, seed: int) -> None:
         if on_seed is not None:
             on_seed(seed, number, len(different))
-        metamers.append(generate(model, graph, layer, seed=seed, **options))
-    return metamers
+
+    with prepared(model, graph, _settings(layer, options)) as searches:
+        together = searches.together(different)
+        metamers = []
+        for number, seed in enumerate(different, start=1):
+            tell(number, seed)
+            if together is None:
+                metamers.append(searches.search(seed))
+        return metamers if together is None else searches.search_together(together, different)
+
+
+def _settings(layer: str | Sequence[str], options: SearchOptions) -> SearchSettings:
+    """With the defaults of `generate`."""
+    parameters = inspect.signature(generate).parameters.values()
+    chosen: dict[str, Any] = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    del chosen["seed"]
+    for name, value in options.items():
+        if name not in chosen:
+            raise TypeError(f"generate_many() got an unexpected keyword argument {name!r}")
+        chosen[name] = value
+    return SearchSettings.of(layer, **chosen)

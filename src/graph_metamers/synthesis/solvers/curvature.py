@@ -50,16 +50,16 @@ class Curvature:
         self._blocks = blocks
         size, count = pairs_kept(example, history), blocks.count
         small = torch.empty(0, dtype=torch.float64, device=example.device)
-        self._pairs = example.new_empty(size, 2, example.numel())
-        self._filled = 0  # places that have been written
-        self._next = 0  # the place that is written next: the oldest pair, once all are full
+        self._pairs = example.new_zeros(size, 2, example.numel())
         self._is_pair = torch.zeros(count, size, dtype=torch.bool, device=example.device)
         # s_i . y_j and y_i . y_j at [:, i, j], the first if i is not newer; 0 where a place has no pair
         self._known = small.new_zeros(count, size, size, 2)
         self._products = small.new_zeros(count, size, 2)  # of every pair with the last gradient
         self._gradient: Tensor | None = None
         self._scale = small.new_ones(count)
-        self._orders = [torch.arange(p, p + size, device=example.device) % size for p in range(size)]
+        self._all = torch.arange(size, device=example.device)
+        self._each = torch.arange(count, device=example.device)[:, None]
+        self._next = torch.zeros_like(self._each)  # place of each block's oldest pair, which goes next
 
     @property
     def has_pairs(self) -> Tensor:
@@ -72,21 +72,15 @@ class Curvature:
         self._known *= ~mask[:, None, None, None]
         self._scale = torch.where(mask, 1.0, self._scale)
 
-    def next_step(self) -> Tensor:
-        """Where the next step, [p], is to be written; takes the place of the oldest pair."""
-        for known in (
-            self._is_pair[:, self._next],
-            self._known[:, self._next],
-            self._known[:, :, self._next],
-        ):
-            known.zero_()
-        return self._pairs[self._next, STEP]
-
-    def remember(self, gradient: Tensor, before: Tensor, slopes: Tensor, accepted: Tensor) -> None:
-        """Make a pair of the step that was written; blocks in which its curvature is not positive get none.
+    def remember(
+        self, step: Tensor, gradient: Tensor, before: Tensor, slopes: Tensor, accepted: Tensor
+    ) -> None:
+        """Make a pair of a step; blocks in which its curvature is not positive get none.
 
         Parameters
         ----------
+        step
+            [p]; blocks that did not accept it keep their pairs.
         gradient, before
             After and before the step, [p]; the latter is the one that was remembered last.
         slopes
@@ -94,52 +88,60 @@ class Curvature:
         accepted
             Blocks that took the step, bool [B].
         """
-        place = self._next
-        pair = self._pairs[place]
-        torch.sub(gradient, before, out=pair[CHANGE])
-        self._filled, self._next = max(self._filled, place + 1), (place + 1) % len(self._pairs)
+        own = self._write(step, gradient, before, accepted)
+        is_pair = accepted & (own[:, STEP] > LEAST_CURVATURE * slopes.abs())
         earlier = self._products
         self._gradient, self._products = gradient, self._products_with(gradient)
-        own = self._blocks.dot(pair, pair[CHANGE]).double().T  # s . y and y . y, [B, 2]
-        is_pair = accepted & (own[:, STEP] > LEAST_CURVATURE * slopes.abs())
-        self._is_pair[:, place] = is_pair
-        with_earlier = (self._products - earlier) * self._is_pair[:, :, None]
-        with_earlier[:, place] = own
-        with_earlier *= is_pair[:, None, None]
-        self._known[:, :, place] = with_earlier
-        self._known[:, place, :, CHANGE] = with_earlier[:, :, CHANGE]
+        change = (self._products - earlier) * self._is_pair[:, :, None]
+        change[self._each[:, 0], self._next[:, 0]] = own
+        change *= is_pair[:, None, None]
+        known, have = self._known.clone(), self._is_pair.clone()
+        known[self._each, self._all, self._next] = change
+        known[self._each, self._next, self._all] = torch.cat(
+            [0 * change[:, :, :CHANGE], change[:, :, CHANGE:]], dim=2
+        )
+        known[self._each[:, 0], self._next[:, 0], self._next[:, 0]] = own * is_pair[:, None]
+        have[self._each, self._next] = is_pair[:, None]
+        self._known = torch.where(accepted[:, None, None, None], known, self._known)
+        self._is_pair = torch.where(accepted[:, None], have, self._is_pair)
         self._scale = torch.where(is_pair, own[:, STEP] / own[:, CHANGE], self._scale)
+        self._next = (self._next + accepted[:, None]) % len(self._all)
+
+    def _write(self, step: Tensor, gradient: Tensor, before: Tensor, accepted: Tensor) -> Tensor:
+        """Put a pair in the place of the oldest one of every block that accepted; s.y and y.y, [B, 2]."""
+        if accepted.device.type == "cpu" and bool((accepted & (self._next == self._next[0])[:, 0]).all()):
+            pair = self._pairs[int(self._next[0])]
+            pair[STEP] = step
+            torch.sub(gradient, before, out=pair[CHANGE])
+        else:
+            pair = torch.stack([step, gradient - before])
+            places, coordinates = (
+                self._blocks.spread(self._next[:, 0]),
+                torch.arange(len(step), device=step.device),
+            )
+            old = self._pairs[places, :, coordinates]
+            mixed = torch.where(self._blocks.spread(accepted)[:, None], pair.T, old)
+            self._pairs[places, :, coordinates] = mixed
+        return self._blocks.dot(pair, pair[CHANGE]).double().T
 
     def newton_step(self, gradient: Tensor) -> Tensor:
         """Minus the inverse Hessian times a gradient, [p]; minus the gradient in blocks without pairs."""
-        if not self._filled:
-            return -gradient
         products = self._products if gradient is self._gradient else self._products_with(gradient)
         weights = self._weights(products).to(gradient.dtype)
-        step = self._blocks.combined(self._rows, weights)
+        step = self._blocks.combined(self._pairs.flatten(0, 1), weights)
         return step.addcmul_(gradient, self._blocks.spread(self._scale.to(gradient.dtype)), value=-1)
-
-    @property
-    def _rows(self) -> Tensor:
-        """All pairs, [2k, p]: a step, its change, the next step, ..."""
-        return self._pairs[: self._filled].view(2 * self._filled, -1)
 
     def _products_with(self, gradient: Tensor) -> Tensor:
         """Inner products of all pairs with a gradient, float64 [B, m, 2]."""
-        found = self._blocks.dot(self._rows, gradient).double().T.reshape(-1, self._filled, 2)
-        if self._filled == len(self._pairs):
-            return found
-        rest = torch.zeros_like(self._products[:, self._filled :])
-        return torch.cat([found, rest], dim=1)
+        found = self._blocks.dot(self._pairs.flatten(0, 1), gradient)
+        return found.double().T.reshape(-1, len(self._all), 2)
 
     def _weights(self, products: Tensor) -> Tensor:
-        """How much of every step and change the next step has, float64 [2k, B]."""
-        size = self._filled
-        order = self._orders[self._next] if size == len(self._pairs) else self._orders[0][:size]
-        known = self._known[:, order][:, :, order]  # oldest first
-        is_pair = self._is_pair[:, order]
-        products = products[:, order] * is_pair[:, :, None]
-        met, squares = known.unbind(dim=3)
+        """How much of every step and change the next step has, float64 [2m, B]."""
+        order = (self._next + self._all) % len(self._all)  # oldest first, [B, m]
+        met, squares = self._known[self._each[:, :, None], order[:, :, None], order[:, None, :]].unbind(dim=3)
+        is_pair = self._is_pair.gather(1, order)
+        products = products[self._each, order] * is_pair[:, :, None]
         triangle = met + torch.diag_embed(~is_pair)
         scale = self._scale[:, None]
         change = torch.linalg.solve_triangular(triangle, products[:, :, :CHANGE], upper=True)
@@ -147,5 +149,5 @@ class Curvature:
         right = (scale * products[:, :, CHANGE] - curved)[:, :, None]
         step = torch.linalg.solve_triangular(triangle.mT, right, upper=False)
         weights = torch.empty_like(products)
-        weights[:, order] = torch.cat([step, scale[:, :, None] * change], dim=2)
+        weights[self._each, order] = torch.cat([step, scale[:, :, None] * change], dim=2)
         return weights.flatten(1).T

@@ -105,6 +105,7 @@ class _Walk:
         self._lengths, self._cuts = self._ones, 0 * self._ones
         every = self._ones.bool()
         self._stuck = ~every
+        self._direction, self._slopes = self._gradient, self._ones
         self._turn(every)
 
     def kept(self) -> Callable[[], Tensor]:
@@ -114,13 +115,13 @@ class _Walk:
 
     def step(self) -> bool:
         """Try a step in every block that is going; whether one may have moved."""
-        row, lengths = self._curvature.next_step(), self._lengths * self.going
-        torch.mul(self._direction, self._blocks.spread(lengths), out=row)
-        candidate, slopes = self.point + row, self._slopes * lengths
+        lengths = self._lengths * self.going
+        step, slopes = self._direction * self._blocks.spread(lengths), self._slopes * lengths
+        candidate = self.point + step
         if self._bounds is not None:
             candidate = self._problem.project(candidate)
-            torch.sub(candidate, self.point, out=row)
-            slopes = self._blocks.dot(row.unsqueeze(0), self._gradient)[0]
+            step = candidate - self.point
+            slopes = self._blocks.dot(step.unsqueeze(0), self._gradient)[0]
         new = self._evaluated(candidate)
         allowed = torch.add(self._objectives, slopes, alpha=SUFFICIENT_DECREASE)
         # What is no number is taken, so that the record says it.
@@ -130,7 +131,7 @@ class _Walk:
         if _may_be_any(rejected):
             fresh = accepted | self._shorten(rejected, slopes, new.objective)
         if has_moved:
-            self._move(accepted, candidate, new, slopes)
+            self._move(accepted, candidate, new, step, slopes)
         if has_moved or _may_be_any(fresh):
             self._turn(fresh)
         return has_moved
@@ -145,13 +146,15 @@ class _Walk:
         self._curvature.forget(failed)
         return failed
 
-    def _move(self, accepted: Tensor, candidate: Tensor, new: Evaluation, slopes: Tensor) -> None:
+    def _move(
+        self, accepted: Tensor, candidate: Tensor, new: Evaluation, step: Tensor, slopes: Tensor
+    ) -> None:
         before, chosen = self._gradient, self._blocks.chosen
         self.point = chosen(accepted, candidate, self.point)
         self._gradient = chosen(accepted, new.gradient, before)
         self.losses = torch.where(accepted, new.loss, self.losses)
         self._objectives = torch.where(accepted, new.objective, self._objectives)
-        self._curvature.remember(self._gradient, before, slopes, accepted)
+        self._curvature.remember(step, self._gradient, before, slopes, accepted)
 
     def _turn(self, fresh: Tensor) -> None:
         """Take a new direction; in fresh blocks, bool [B], also a new length."""
@@ -170,7 +173,9 @@ class _Walk:
             direction = self._blocks.chosen(uphill, -gradient, direction)
             slopes = self._blocks.dot(direction.unsqueeze(0), gradient)[0]
             lengths = torch.where(self._is_plain, (self._objectives / -slopes).nan_to_num(0.0, 0.0, 0.0), 1.0)
-        self._direction, self._slopes = direction, slopes
+        # A block that shortens its step keeps its direction.
+        self._direction = self._blocks.chosen(fresh, direction, self._direction)
+        self._slopes = torch.where(fresh, slopes, self._slopes)
         self._lengths = torch.where(fresh, lengths, self._lengths)
         self._cuts = torch.where(fresh, 0.0, self._cuts)
         self.lost = ~slopes.isfinite()

@@ -130,6 +130,11 @@ class Search:
         best = self._best_point
         return best() if callable(best) else best
 
+    @property
+    def best_loss(self) -> float:
+        """The lowest loss that was recorded; infinite before the first record."""
+        return self._best_loss
+
     def record(self, point: Tensor | Callable[[], Tensor], loss: float) -> Status | None:
         """Note a point and its loss at the present step; a status says that the search has to stop.
 

@@ -1,0 +1,265 @@
+"""Everything about a search that does not depend on its seed: checked, compressed and recorded once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graph_metamers.checks import check
+from graph_metamers.errors import ModelError, ParameterError
+from graph_metamers.inputs import Variables, resolve_variables
+from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
+from graph_metamers.inputs.slots import read_edges, read_features
+from graph_metamers.randomness import generator_for
+from graph_metamers.reading import ModelView
+from graph_metamers.reading.items import items_of
+from graph_metamers.reading.view import prediction_among
+from graph_metamers.storage import environment, fingerprint
+from graph_metamers.synthesis.compressing import CompressedSearch, compressed_search
+from graph_metamers.synthesis.joining import JointRecord, JointSearch, joined
+from graph_metamers.synthesis.measuring import agreement, measure
+from graph_metamers.synthesis.memory import require_memory
+from graph_metamers.synthesis.objectives import solver_for, variables_for
+from graph_metamers.synthesis.problem import Problem
+from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Search, resolve_solver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import nn
+
+    from graph_metamers.synthesis.metamer import Metamer
+    from graph_metamers.synthesis.settings import SearchSettings
+    from graph_metamers.synthesis.solvers import Solution, Solver
+    from graph_metamers.types import Graph, Json
+
+
+@dataclass(eq=False)
+class PreparedSearches:
+    """Searches with one model, graph and settings; only their starts differ.
+
+    Attributes
+    ----------
+    settings
+        What was asked for.
+    problem
+        In the coordinates of the features.
+    items
+        What the items of the layers are, as `Layer.items` says.
+    expected
+        Name and value of the model's predictions for the reference, or `None`.
+    provenance
+        Of the results.
+    """
+
+    settings: SearchSettings
+    problem: Problem
+    items: str
+    expected: tuple[str, Tensor] | None
+    provenance: Mapping[str, Json]
+    _started: float = field(default_factory=time.monotonic)
+    _ready: tuple[CompressedSearch, Solver] | None = None
+
+    def start(self, seed: int) -> Tensor:
+        """Where a search starts, a point of the features, [p]."""
+        return self.problem.variables.start(self.settings.init, generator_for("start", seed))
+
+    def ready(self, start: Tensor) -> tuple[CompressedSearch, Solver]:
+        """The problem as a solver gets it, and the solver.
+
+        The first call compresses and records; what of it depends on the start is done anew by later ones.
+        """
+        if self._ready is None:
+            self._ready = self._first(start)
+        else:
+            compressed, solver = self._ready
+            self._ready = compressed.at(start), solver
+        return self._ready
+
+    def _first(self, start: Tensor) -> tuple[CompressedSearch, Solver]:
+        objective = self.settings.objective
+        compressed = compressed_search(self.problem, start)
+        found = resolve_solver(self.settings.solver, compressed.problem)
+        solver = solver_for(objective, found, compressed.problem)
+        require_memory(solver, compressed.start)
+        if solver.name == LBFGS.name and objective == "match":
+            compressed = compressed.separated()
+        if solver.name != NullSpace.name:  # which evaluates once
+            compressed = compressed.replayed()
+        return compressed, solver
+
+    def search(self, seed: int) -> Metamer:
+        """Search from the start of a seed, and measure."""
+        start, settings = self.start(seed), self.settings
+        compressed, solver = self.ready(start)
+        search = Search(settings.budget, settings.tolerance, settings.tell)
+        solution = compressed.lifted(solver.solve(compressed.problem, compressed.start, search))
+        return self.measured(solution, start, seed, compressed, solver)
+
+    def together(self, seeds: Sequence[int]) -> JointSearch | None:
+        """The searches from several seeds as one; `None` where that is not faster or not the same."""
+        if len(seeds) < 2 or self.settings.objective != "match":
+            return None
+        ready = [self.ready(self.start(seed)) for seed in seeds]
+        solver = ready[0][1]
+        if not isinstance(solver, LBFGS):
+            return None
+        return joined([compressed for compressed, _ in ready], solver)
+
+    def search_together(self, joint: JointSearch, seeds: Sequence[int]) -> list[Metamer]:
+        """Search from all starts at once, and measure every result."""
+        settings, solver = self.settings, joint.solver
+        require_memory(solver, joint.start)
+        records = [Search(settings.budget, settings.tolerance, lambda _progress: None) for _ in seeds]
+        solutions = joint.solve(JointRecord(records, settings.tell))
+        return [
+            self.measured(solution, self.start(seed), seed, compressed, solver, starts_at_once=len(seeds))
+            for solution, seed, compressed in zip(solutions, seeds, joint.searches, strict=True)
+        ]
+
+    def measured(
+        self,
+        solution: Solution,
+        start: Tensor,
+        seed: int,
+        compressed: CompressedSearch,
+        solver: Solver,
+        *,
+        starts_at_once: int = 1,
+    ) -> Metamer:
+        """The metamer of a solution, both in the coordinates of the features."""
+        config = {
+            "layer": list(self.problem.targets),
+            "vary": _describe(self.problem.variables),
+            "index": None if self.problem.index is None else self.problem.index.tolist(),
+            "solver": solver.name,
+            "solver_options": repr(solver),
+            "compression": compressed.description,
+            "replay": compressed.replay,
+            "blocks": compressed.problem.blocks.count,
+            "starts_at_once": starts_at_once,
+            "seed": seed,
+            **self.settings.record(),
+        }
+        now = time.monotonic()
+        with torch.no_grad():
+            metamer = measure(
+                self.problem,
+                solution,
+                start,
+                items=self.items,
+                config=config,
+                provenance={**self.provenance, "seconds": now - self._started},
+                agree=self.agree,
+            )
+        self._started = now
+        return metamer
+
+    def agree(self, outputs: Mapping[str, Tensor]) -> Any:
+        """Agreement of outputs of the model with its predictions for the reference."""
+        return agreement(outputs, self.expected, self.settings.task, self.settings.prediction_tolerance)
+
+
+@contextmanager
+def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterator[PreparedSearches]:
+    """Check model and graph, and read what has to be matched; the model comes back as it was.
+
+    Raises
+    ------
+    ParameterError, LayerNotFoundError, BindingError, CheckError, ModelError
+        As `generate`.
+    """
+    started = time.monotonic()
+    names, forward, transform = settings.layers, settings.forward, settings.transform
+    view = ModelView(model, forward, transform)
+    provenance = _provenance(model, graph)
+    # The caller may be inside no_grad or inference_mode; a search needs gradients.
+    with torch.inference_mode(False), torch.enable_grad(), view.borrow():
+        variables = variables_for(settings.objective, resolve_variables(settings.vary, graph))
+        check(
+            model, graph, names, forward=forward, transform=transform, vary=settings.vary
+        ).raise_for_errors()
+        with torch.no_grad():
+            taps, outputs = view.read(graph, names)
+        targets = {name: tap.value for name, tap in taps.items()}
+        items, num_items = _items(targets, graph)
+        problem = Problem(view, variables, targets, _index(settings.index, num_items))
+        _require_energy(problem)
+        if problem.index is not None:
+            problem = problem.restricted(generator_for("probe", 0))
+        expected = prediction_among(outputs, graph, items)
+        searches = PreparedSearches(settings, problem, items, expected, provenance, started)
+        # A task that does not fit the output is better refused before the search than after it.
+        searches.agree(outputs)
+        yield searches
+
+
+def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
+    for name, target in targets.items():
+        if target.ndim == 0:
+            raise ParameterError("layer", "a layer with one row per item", f"{name}, a single number")
+    kinds = {name: (items_of(name, len(target), graph), len(target)) for name, target in targets.items()}
+    if len(set(kinds.values())) != 1:
+        listed = ", ".join(f"{name}: {count} {items}" for name, (items, count) in kinds.items())
+        raise ParameterError("layer", "layers of the same items, to be matched together", listed)
+    return next(iter(kinds.values()))
+
+
+def _index(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
+    if index is None:
+        return None
+    try:
+        chosen = torch.as_tensor(index)
+    except (TypeError, ValueError, RuntimeError):
+        raise ParameterError("index", f"integers, or a bool mask of shape [{num_items}]", index) from None
+    if chosen.dtype == torch.bool and chosen.shape == (num_items,):
+        chosen = chosen.nonzero().flatten()
+    if chosen.is_floating_point() or chosen.dtype == torch.bool or chosen.ndim != 1 or not len(chosen):
+        must = f"at least one item, as integers or as a bool mask of shape [{num_items}]"
+        raise ParameterError("index", must, f"{chosen.dtype} of shape {list(chosen.shape)}")
+    if int(chosen.min()) < 0 or int(chosen.max()) >= num_items:
+        raise ParameterError("index", f"items from 0 to {num_items - 1}", chosen.tolist())
+    if len(set(chosen.tolist())) != len(chosen):
+        raise ParameterError("index", "items that are named once each", chosen.tolist())
+    return chosen.long()
+
+
+def _require_energy(problem: Problem) -> None:
+    for name, target in problem.targets.items():
+        if not bool(problem.choose(target).any()):
+            raise ModelError(
+                f"the activations to match must not all be zero, got only zeros at layer {name!r}: every "
+                "unit is dead there, and any graph would match. Choose another layer or train the model again"
+            )
+
+
+def _describe(variables: Variables) -> dict[str, Json]:
+    described: dict[str, Json] = {}
+    for slot, values in variables.values.items():
+        entry: dict[str, Json] = {
+            "kind": values.kind,
+            "mutable": float(values.mutable.double().mean()),
+        }
+        if isinstance(values, BoundedFeatures):
+            entry["low"], entry["high"] = values.low, values.high
+        if isinstance(values, RangedFeatures):
+            entry["range"] = "each feature's own"
+        if isinstance(values, BinaryFeatures):
+            entry["ones"], entry["slope"] = values.ones, values.slope
+        described[slot] = entry
+    return described
+
+
+def _provenance(model: nn.Module, graph: Graph) -> dict[str, Json]:
+    weights = {n: w for n, w in model.state_dict().items() if isinstance(w, Tensor)}
+    return {
+        "model": type(model).__name__,
+        "model_fingerprint": fingerprint(weights),
+        "reference_fingerprint": fingerprint({**read_features(graph), **read_edges(graph)}),
+        **environment(),
+    }
