@@ -4,6 +4,9 @@ Where raw features enter a model only through linear maps W_1, W_2, ... of singl
 its activations depend on X only through C = X Q, with Q [F, r] an orthonormal basis of the row space of the
 stacked maps. A copy of the model whose first weights are W_i Q computes the same from C as the model does
 from X, at the cost of r columns instead of F. Whatever X does outside this space is free.
+
+A search takes fewer steps if each direction is measured by how strongly the model reads it: with coordinates
+C S, S the singular values of the stacked maps, a step is as long as what it changes in the model.
 """
 
 from __future__ import annotations
@@ -29,6 +32,11 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest relative difference, in the norm of a layer, between the copy and the model that is rounding."""
 
 
+LEAST_SCALE = 0.1
+"""Of the largest singular value. Smaller scales save few steps, and carry features far out of their range in
+directions that the model hardly reads."""
+
+
 @dataclass(frozen=True, eq=False)
 class Compression:
     """A model that computes from C = X Q what another one computes from X.
@@ -36,22 +44,26 @@ class Compression:
     Attributes
     ----------
     view
-        The model with weights W_i Q; everything else is that of the original.
+        The model with weights W_i Q S^-1; everything else is that of the original.
     slot
         Where the features are.
     basis
         Q, float64 [F, r], orthonormal columns.
     maps
         The stacked maps W_1, W_2, ... [total_out, F], float64: what the model reads of a row.
-    narrow
-        Q in the dtype of the features, [F, r].
+    scales
+        S, float64 [r], at the most 1 and at least `LEAST_SCALE`; ones where coordinates are not scaled.
+    into, back
+        Q S and Q S^-1 in the dtype of the features, [F, r] each.
     """
 
     view: ModelView
     slot: str
     basis: Tensor
     maps: Tensor
-    narrow: Tensor
+    scales: Tensor
+    into: Tensor
+    back: Tensor
 
     @property
     def rank(self) -> int:
@@ -59,12 +71,15 @@ class Compression:
         return self.basis.shape[1]
 
     def coordinates(self, x: Tensor) -> Tensor:
-        """X Q in the dtype of X, [n, r]; differentiable."""
-        return x @ self.narrow
+        """X Q S in the dtype of X, [n, r]; differentiable."""
+        return x @ self.into
 
     def lift(self, coordinates: Tensor, x: Tensor) -> Tensor:
-        """The features with these coordinates that are X outside the space: X (I - Q Q^T) + C Q^T, [n, F]."""
-        return torch.addmm(x, coordinates - self.coordinates(x), self.narrow.T)
+        """The features with these coordinates that are X outside the space, [n, F].
+
+        X (I - Q Q^T) + C S^-1 Q^T.
+        """
+        return torch.addmm(x, coordinates - self.coordinates(x), self.back.T)
 
     def graph(self, reference: Graph, coordinates: Tensor) -> Graph:
         """The reference with coordinates instead of features, as the copy of the model takes it."""
@@ -83,6 +98,8 @@ def compress(
     variables: Variables,
     targets: Mapping[str, Tensor],
     points: Sequence[tuple[Graph, Mapping[str, Tensor]]] = (),
+    *,
+    scaled: bool = False,
 ) -> Compression | Refusal:
     """Find a smaller model that computes the same from X Q, and verify that it does.
 
@@ -97,6 +114,8 @@ def compress(
     points
         Other graphs, with the same layers as the model computes them: the copy has to agree there too. At
         least one with unrelated features is needed to tell a linear first step from one that only looks so.
+    scaled
+        Whether to scale coordinates by singular values: for searches that move in them.
 
     Returns
     -------
@@ -124,11 +143,13 @@ def compress(
         return found
     weights = dict(view.model.named_parameters())
     maps = torch.cat([entrance.maps(weights[entrance.parameter].detach()).double() for entrance in found])
-    basis = _row_space(maps)
+    basis, sigma = _row_space(maps)
     if basis.shape[1] >= num_features:
         return Refusal(f"the model reads all {num_features} directions of the features")
-    smaller = replace(view, model=_with_weights(small, found, basis))
-    compression = Compression(smaller, slots[0], basis, maps, basis.to(x))
+    scales = (sigma / sigma[:1]).clamp(min=LEAST_SCALE) if scaled else torch.ones_like(sigma)
+    back = basis / scales
+    smaller = replace(view, model=_with_weights(small, found, back))
+    compression = Compression(smaller, slots[0], basis, maps, scales, (basis * scales).to(x), back.to(x))
     disagreement = _verify(compression, [(variables.reference, targets), *points])
     return disagreement or compression
 
@@ -186,12 +207,12 @@ def _verify(compression: Compression, points: Sequence[tuple[Graph, Mapping[str,
     return None
 
 
-def _row_space(maps: Tensor) -> Tensor:
-    """Orthonormal basis of the rows of [m, F], float64 [F, r], by singular values above rounding."""
+def _row_space(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal basis of the rows of [m, F], float64 [F, r], and singular values above rounding, [r]."""
     _, values, directions = torch.linalg.svd(maps, full_matrices=False)
     rank = int((values > values.max() * max(maps.shape) * torch.finfo(torch.float64).eps).sum())
     basis: Tensor = directions[:rank].T.contiguous()
-    return basis
+    return basis, values[:rank]
 
 
 def _first_line(error: Exception) -> str:

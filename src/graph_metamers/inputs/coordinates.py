@@ -121,7 +121,7 @@ class FeaturesThrough:
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """Points are C = X Q of the rows that may vary, [rows * r]; nothing bounds them.
+    """Points are C = X Q S of the rows that may vary, [rows * r]; nothing bounds them.
 
     Attributes
     ----------

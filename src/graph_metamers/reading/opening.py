@@ -1,4 +1,4 @@
-"""Rectifiers that never close, for asking what a model reads and not what it computes."""
+"""Rectifiers that never close: what a model reads rather than computes, and a way out for closed units."""
 
 from __future__ import annotations
 
@@ -19,11 +19,20 @@ _RECTIFIERS = frozenset({"relu", "relu6"})
 
 
 class OpenUnits(TorchFunctionMode):
-    """While it is active, rectifiers have the slope `OPEN_SLOPE` where they would be closed.
+    """While it is active, rectifiers have a slope where they would be closed.
 
     A unit that is off for all nodes has no gradient, and what it reads would be missed, though other features
     may switch it on. Rectifiers that a model writes out by hand, as `x.clamp(min=0)`, stay as they are.
+
+    Parameters
+    ----------
+    slope
+        For negative numbers.
     """
+
+    def __init__(self, slope: float = OPEN_SLOPE) -> None:
+        super().__init__()
+        self._slope = slope
 
     def __torch_function__(
         self,
@@ -35,5 +44,5 @@ class OpenUnits(TorchFunctionMode):
         options = dict(kwargs or {})
         if ACTIVATION_FUNCTIONS.get(func) in _RECTIFIERS:
             argument = args[0] if args else options["input"]
-            return nn.functional.leaky_relu(argument, OPEN_SLOPE)
+            return nn.functional.leaky_relu(argument, self._slope)
         return func(*args, **options)

@@ -103,25 +103,31 @@ def compressed_search(problem: Problem, start: Tensor) -> CompressedSearch:
     with torch.no_grad():
         beginning = problem.variables.relaxed(start)
         read = {name: tap.value for name, tap in problem.view.taps(beginning, names).items()}
-        outcome = compress(problem.view, problem.variables, problem.targets, [(beginning, read)])
+        free = _is_free(problem)
+        outcome = compress(problem.view, problem.variables, problem.targets, [(beginning, read)], scaled=free)
     if isinstance(outcome, Refusal):
         return CompressedSearch(dataclasses.replace(problem, refusal=outcome.reason), start, outcome)
-    space = _coordinates(problem, start, outcome)
-    if space is None:
+    if not free:
         through = FeaturesThrough(problem.variables, outcome)
         smaller = dataclasses.replace(problem, view=outcome.view, searched=through)
         return CompressedSearch(smaller, start, outcome)
+    space = _coordinates(problem, start, outcome)
     smaller = dataclasses.replace(problem, view=outcome.view, searched=space)
     return CompressedSearch(smaller, space.first_point, outcome)
 
 
-def _coordinates(problem: Problem, start: Tensor, compression: Compression) -> Coordinates | None:
-    """C as the point; `None` where rules about X itself have to be kept."""
+def _is_free(problem: Problem) -> bool:
+    """Whether C may be the point: not where rules about X itself have to be kept."""
+    for values in problem.variables.values.values():
+        in_part = values.mutable.any(dim=1) & ~values.mutable.all(dim=1)
+        if not values.is_smooth or values.bounds is not None or bool(in_part.any()):
+            return False
+    return True
+
+
+def _coordinates(problem: Problem, start: Tensor, compression: Compression) -> Coordinates:
     values = problem.variables.values[compression.slot]
     whole_rows = values.mutable.all(dim=1)
-    in_part = values.mutable.any(dim=1) & ~whole_rows
-    if not values.is_smooth or values.bounds is not None or bool(in_part.any()):
-        return None
     rows = None if bool(whole_rows.all()) else whole_rows.nonzero().flatten()
     x = values.relax(start.view(values.reference.shape))
     return Coordinates(problem.variables.reference, compression, x, rows)

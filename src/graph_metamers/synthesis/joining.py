@@ -56,9 +56,12 @@ class JointSearch:
     searches: Sequence[CompressedSearch]
     solver: LBFGS
 
-    def solve(self, record: JointRecord) -> list[Solution]:
-        """Solutions as points of the features, one for each start."""
-        self.solver.solve(self.problem, self.start, record)
+    def solve(self, record: JointRecord) -> list[Solution] | None:
+        """Solutions as points of the features, one for each start; `None` if one has to begin anew."""
+        try:
+            self.solver.solve(self.problem, self.start, record)
+        except SlowStartError:
+            return None
         return [one.lifted(solution) for one, solution in zip(self.searches, record.solutions(), strict=True)]
 
 
@@ -157,6 +160,10 @@ def _is_same(problem: Problem, searches: Sequence[CompressedSearch]) -> bool:
     return True
 
 
+class SlowStartError(Exception):
+    """One of several starts is so slow that its search would begin anew: each is better searched alone."""
+
+
 class JointRecord(Search):
     """The records of several searches that share their evaluations.
 
@@ -193,6 +200,13 @@ class JointRecord(Search):
         """Starts that have to go on, bool [B]."""
         going = [status is None for status in self._statuses]
         return (losses > self.tolerance) & torch.tensor(going, device=losses.device)
+
+    def is_slow(self, losses: Tensor, limit: float) -> bool:
+        """False, or an end with `SlowStartError`."""
+        told = losses.tolist()
+        if any(loss > limit and status is None for loss, status in zip(told, self._statuses, strict=True)):
+            raise SlowStartError
+        return False
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """End the searches that are not over yet; see `solutions`."""

@@ -111,12 +111,14 @@ class PreparedSearches:
             return None
         return joined([compressed for compressed, _ in ready], solver)
 
-    def search_together(self, joint: JointSearch, seeds: Sequence[int]) -> list[Metamer]:
-        """Search from all starts at once, and measure every result."""
+    def search_together(self, joint: JointSearch, seeds: Sequence[int]) -> list[Metamer] | None:
+        """Search from all starts at once, and measure every result; `None` if one has to begin anew."""
         settings, solver = self.settings, joint.solver
         require_memory(solver, joint.start)
         records = [Search(settings.budget, settings.tolerance, lambda _progress: None) for _ in seeds]
         solutions = joint.solve(JointRecord(records, settings.tell))
+        if solutions is None:
+            return None
         return [
             self.measured(solution, self.start(seed), seed, compressed, solver, starts_at_once=len(seeds))
             for solution, seed, compressed in zip(solutions, seeds, joint.searches, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from torch import Tensor
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.reading.functions import is_relu
+from graph_metamers.reading.opening import OpenUnits
 from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
 from graph_metamers.synthesis.mismatch import mismatch, rectifier_mismatch
 
@@ -89,6 +91,8 @@ class Problem:
     blocks_are_searches
         Whether every block is a search of its own, with its own energy to compare errors with; else the
         blocks' losses are shares of one loss.
+    open_slope
+        Slope of the model's rectifiers where they are closed: 0 for the model as it is.
 
     Notes
     -----
@@ -111,6 +115,7 @@ class Problem:
     tape: Tape | None = None
     blocks: Blocks = ONE_BLOCK
     blocks_are_searches: bool = False
+    open_slope: float = 0.0
 
     @property
     def space(self) -> Space:
@@ -176,7 +181,8 @@ class Problem:
 
     def evaluate_eagerly(self, point: Tensor) -> Evaluation:
         """The same, by a forward and a backward pass of the model."""
-        with torch.enable_grad():
+        opened = OpenUnits(self.open_slope) if self.open_slope else contextlib.nullcontext()
+        with torch.enable_grad(), opened:
             leaf = point.detach().requires_grad_()
             taps = self.view.taps(self.space.relaxed(leaf), list(self.targets))
             parts = [self._mismatch(tap, self.choose(self.targets[name])) for name, tap in taps.items()]

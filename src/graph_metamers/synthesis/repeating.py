@@ -68,8 +68,8 @@ def generate_many(
     seeds
         Of the starts: different integers, at least one.
     on_seed
-        Called with (seed, its number from 1, number of seeds) before each search, or for all of them before
-        they are searched at once.
+        Called with (seed, its number from 1, number of seeds) before each search; where all are searched at
+        once, for all of them before (and again if one has to begin anew, so that they go one by one).
     **options
         Every other keyword parameter of `generate`: `vary`, `objective`, `index`, `transform`, `forward`,
         `solver`, `init`, `budget` (of each search), `tolerance`, `min_distance`, `task`,
@@ -112,13 +112,17 @@ def generate_many(
             on_seed(seed, number, len(different))
 
     with prepared(model, graph, _settings(layer, options)) as searches:
-        together = searches.together(different)
+        joint = searches.together(different)
+        if joint is not None:
+            for number, seed in enumerate(different, start=1):
+                tell(number, seed)
+            if (metamers := searches.search_together(joint, different)) is not None:
+                return metamers
         metamers = []
         for number, seed in enumerate(different, start=1):
             tell(number, seed)
-            if together is None:
-                metamers.append(searches.search(seed))
-        return metamers if together is None else searches.search_together(together, different)
+            metamers.append(searches.search(seed))
+        return metamers
 
 
 def _settings(layer: str | Sequence[str], options: SearchOptions) -> SearchSettings:

@@ -35,7 +35,7 @@ def test_the_compressed_problem_has_the_same_loss_and_gradient(digits_fit, digit
     assert float(small.loss) == pytest.approx(float(full.loss), rel=1e-5)
     gradient = gradient.view(-1, 64)
     if isinstance(compressed.problem.searched, Coordinates):
-        gradient = gradient.double() @ compressed.outcome.basis
+        gradient = gradient.double() @ (compressed.outcome.basis / compressed.outcome.scales)
     torch.testing.assert_close(
         small_gradient.view_as(gradient).double(), gradient.double(), rtol=1e-3, atol=1e-9
     )
@@ -65,9 +65,11 @@ def test_whole_fixed_rows_stay_as_they_are(digits_fit, digits):
 def test_lifting_keeps_what_the_model_does_not_read(digits_fit, digits):
     _, start, compressed = search_of(digits_fit.model, digits.graph, CONTINUOUS)
     space, basis = compressed.problem.searched, compressed.outcome.basis
+    scales = compressed.outcome.scales
+    assert 0.1 <= float(scales.min()) < float(scales.max()) == 1
     point = torch.randn(digits.num_nodes * 16, generator=torch.Generator().manual_seed(0))
     x = space.lift(point).view(-1, 64).double()
-    torch.testing.assert_close(x @ basis, point.view(-1, 16).double(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(x @ basis * scales, point.view(-1, 16).double(), rtol=1e-4, atol=1e-5)
     rest = x - start.view(-1, 64).double()
     torch.testing.assert_close(rest - rest @ basis @ basis.T, torch.zeros_like(rest), rtol=0, atol=1e-5)
 

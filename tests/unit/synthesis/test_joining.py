@@ -99,7 +99,7 @@ def test_progress_of_starts_at_once_is_that_of_the_one_that_has_farthest_to_go()
     found = gm.generate_many(
         model("gcn"),
         drawn(20),
-        "output",
+        "act",
         vary=VARY,
         seeds=[1, 2],
         callbacks=[told.append],
@@ -109,3 +109,12 @@ def test_progress_of_starts_at_once_is_that_of_the_one_that_has_farthest_to_go()
     assert told[0].loss == max(metamer.trace[0][1] for metamer in found)
     assert [progress.step for progress in told] == sorted(progress.step for progress in told)
     assert told[-1].step == max(metamer.steps for metamer in found)
+
+
+def test_a_start_that_has_to_begin_anew_sends_all_of_them_on_their_own_way(karate):
+    seeds = []
+    options = {"vary": VARY, "budget": gm.Budget(steps=90), "on_seed": lambda *where: seeds.append(where)}
+    gin = gm.fit(gm.build_model("gin", karate, hidden_channels=16, seed=1), karate, epochs=60).model
+    found = gm.generate_many(gin, karate.graph, "act.0", seeds=[1, 2], **options)
+    assert [metamer.config["starts_at_once"] for metamer in found] == [1, 1]
+    assert seeds == [(1, 1, 2), (2, 2, 2), (1, 1, 2), (2, 2, 2)]

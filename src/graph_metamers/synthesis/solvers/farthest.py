@@ -232,6 +232,10 @@ class FartherSearch(Search):
         """All: a leg goes on inside the tolerance."""
         return torch.ones_like(losses, dtype=torch.bool)
 
+    def is_slow(self, losses: Tensor, limit: float) -> bool:  # noqa: ARG002 (as in `Search`)
+        """False: a leg starts where the last one ended."""
+        return False
+
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """How a leg ended: its last point, from which the next one goes on."""
         return Solution(last_point.detach(), self.loss, status, self.steps, ())

@@ -11,6 +11,7 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_integer
 from graph_metamers.synthesis.problem import Evaluation
 from graph_metamers.synthesis.solvers.curvature import Curvature, pairs_kept
+from graph_metamers.synthesis.solvers.reopening import DETOUR, PATIENCE, SLOW_LOSS, Leg, opened
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class LBFGS:
     the projected path (Bertsekas 1982), and a restart from the gradient when it fails. The first step is
     the objective over the gradient's squared length, which needs no scale and does not change when
     coordinates are rotated. Where a problem falls apart (`Problem.blocks`), each block has its own
-    curvature and its own length of step; one that is done waits for the others.
+    curvature and its own length of step; one that is done waits for the others. A search that is slow from
+    the start because rectifiers inside the model have closed begins anew with open ones (`reopening`).
 
     Parameters
     ----------
@@ -66,19 +68,21 @@ class LBFGS:
             raise ParameterError(
                 "solver", "'adam' for binary features, whose loss has no slope to search along", self.name
             )
+        walk = self._begun(problem, start, search)
+        status = walk.go(PATIENCE)
+        may_reopen = search.steps_left > DETOUR and search.is_slow(walk.losses, SLOW_LOSS)
+        if status is None and may_reopen and (easier := opened(problem, start)):
+            point = start
+            for one in easier:
+                leg = Leg()
+                self._begun(one, point, leg).go_to_the_end()
+                search.steps, point = search.steps + leg.steps, leg.last_point
+            walk = self._begun(problem, point, search)
+        return search.finish(status or walk.go_to_the_end(), walk.point)
+
+    def _begun(self, problem: Problem, start: Tensor, search: Search) -> _Walk:
         point = start.detach().clone()
-        walk = _Walk(problem, search, point, Curvature(point, self.history, problem.blocks))
-        between = EVALUATIONS_BETWEEN_READINGS.get(point.device.type, 10)
-        has_moved = True
-        while True:
-            status = search.record_blocks(walk.kept(), walk.losses) if has_moved else None
-            if status is None and search.steps_left <= 0:
-                status = Status.MAX_STEPS
-            if status is None and not bool(walk.going.any()):
-                status = Status.NON_FINITE if bool(walk.lost.any()) else Status.STALLED
-            if status is not None:
-                return search.finish(status, walk.point)
-            has_moved = sum(walk.step() for _ in range(min(between, search.steps_left))) > 0
+        return _Walk(problem, search, point, Curvature(point, self.history, problem.blocks))
 
 
 class _Walk:
@@ -106,7 +110,30 @@ class _Walk:
         every = self._ones.bool()
         self._stuck = ~every
         self._direction, self._slopes = self._gradient, self._ones
+        self._is_new = True  # the point is another one than at the last record
         self._turn(every)
+
+    def go(self, evaluations: int) -> Status | None:
+        """Go on until the search is over, or for so many evaluations, which is told by `None`."""
+        between = EVALUATIONS_BETWEEN_READINGS.get(self.point.device.type, 10)
+        search, ends = self._search, self._search.steps + evaluations
+        while True:
+            status = search.record_blocks(self.kept(), self.losses) if self._is_new else None
+            self._is_new = False
+            if status is None and search.steps_left <= 0:
+                status = Status.MAX_STEPS
+            if status is None and not bool(self.going.any()):
+                status = Status.NON_FINITE if bool(self.lost.any()) else Status.STALLED
+            left = min(search.steps_left, ends - search.steps)
+            if status is not None or left <= 0:
+                return status
+            self._is_new = sum(self.step() for _ in range(min(between, left))) > 0
+
+    def go_to_the_end(self) -> Status:
+        """Go on until the search is over."""
+        while (status := self.go(self._search.budget.steps)) is None:
+            pass
+        return status
 
     def kept(self) -> Callable[[], Tensor]:
         """Gives the present point, [p], later too: points are not changed in place, so none is copied."""

@@ -157,6 +157,10 @@ class Search:
         """Blocks that have to go on, bool [B], given the loss of each; nothing is read by the host."""
         return (losses.sum() > self.tolerance).expand(len(losses))
 
+    def is_slow(self, losses: Tensor, limit: float) -> bool:
+        """Whether a search that has come so far, [B], may begin anew: its loss is above a limit."""
+        return float(losses.sum()) > limit
+
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
         best = self.best_point
