@@ -86,6 +86,15 @@ class Blocks:
             return values.repeat_interleave(len(self.owners) // self.count)
         return values[self.owners]
 
+    def scaled(self, point: Tensor, factors: Tensor) -> Tensor:
+        """A point, [p], times a number for each block, [B]; the point itself where all of them are 1.
+
+        That they are is not asked where it would mean to wait for a device.
+        """
+        if factors.device.type == "cpu" and bool((factors == 1).all()):
+            return point
+        return point * self.spread(factors)
+
     def chosen(self, mask: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """The first point, [p], in the blocks of a bool mask, [B], and the second one in the others.
 

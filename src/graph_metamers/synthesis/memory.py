@@ -34,7 +34,7 @@ def require_memory(solver: Solver, point: Tensor) -> None:
         "solver",
         f"one that fits into the {free / GIB:.1f} GiB of memory that are free",
         f"{solver.name}, which needs about {needed / GIB:.1f} GiB for {point.numel():,} numbers",
-        "Name fewer nodes (index=, Features(mutable=...)), take LBFGS(history=3), or a smaller graph",
+        "Name fewer nodes (index=, Features(mutable=...)), take LBFGS(history=1), or a smaller graph",
     )
 
 

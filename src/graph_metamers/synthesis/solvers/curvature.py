@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_MEMORY = 2 << 30  # bytes of all pairs
-FEWEST_PAIRS = 3
+FEWEST_PAIRS = 2
 LEAST_CURVATURE = 1e-10  # of the slope: below it a pair would make the model of the Hessian indefinite
 STEP, CHANGE = 0, 1
 
@@ -51,15 +51,16 @@ class Curvature:
         size, count = pairs_kept(example, history), blocks.count
         small = torch.empty(0, dtype=torch.float64, device=example.device)
         self._pairs = example.new_zeros(size, 2, example.numel())
+        # Everything below has the oldest pair first; `_places` says where each one is among the pairs above.
         self._is_pair = torch.zeros(count, size, dtype=torch.bool, device=example.device)
-        # s_i . y_j and y_i . y_j at [:, i, j], the first if i is not newer; 0 where a place has no pair
+        self._places = torch.arange(size, device=example.device).expand(count, size)
+        # s_i . y_j for i <= j, and y_i . y_j, at [:, i, j]; 0 where there is no pair
         self._known = small.new_zeros(count, size, size, 2)
         self._products = small.new_zeros(count, size, 2)  # of every pair with the last gradient
         self._gradient: Tensor | None = None
         self._scale = small.new_ones(count)
-        self._all = torch.arange(size, device=example.device)
         self._each = torch.arange(count, device=example.device)[:, None]
-        self._next = torch.zeros_like(self._each)  # place of each block's oldest pair, which goes next
+        self._all = torch.arange(size, device=example.device)
 
     @property
     def has_pairs(self) -> Tensor:
@@ -88,39 +89,40 @@ class Curvature:
         accepted
             Blocks that took the step, bool [B].
         """
-        own = self._write(step, gradient, before, accepted)
+        agree = accepted.device.type == "cpu" and bool(accepted.all())
+        own = self._write(step, gradient, before, None if agree else accepted)
         is_pair = accepted & (own[:, STEP] > LEAST_CURVATURE * slopes.abs())
-        earlier = self._products
-        self._gradient, self._products = gradient, self._products_with(gradient)
-        change = (self._products - earlier) * self._is_pair[:, :, None]
-        change[self._each[:, 0], self._next[:, 0]] = own
-        change *= is_pair[:, None, None]
-        known, have = self._known.clone(), self._is_pair.clone()
-        known[self._each, self._all, self._next] = change
-        known[self._each, self._next, self._all] = torch.cat(
-            [0 * change[:, :, :CHANGE], change[:, :, CHANGE:]], dim=2
-        )
-        known[self._each[:, 0], self._next[:, 0], self._next[:, 0]] = own * is_pair[:, None]
-        have[self._each, self._next] = is_pair[:, None]
-        self._known = torch.where(accepted[:, None, None, None], known, self._known)
-        self._is_pair = torch.where(accepted[:, None], have, self._is_pair)
+        earlier, places, have, known = self._products, self._places, self._is_pair, self._known
+        self._places = places.roll(-1, 1)
+        self._is_pair = torch.cat([have[:, 1:], is_pair[:, None]], dim=1)
+        self._known = torch.nn.functional.pad(known[:, 1:, 1:], (0, 0, 0, 1, 0, 1))
         self._scale = torch.where(is_pair, own[:, STEP] / own[:, CHANGE], self._scale)
-        self._next = (self._next + accepted[:, None]) % len(self._all)
+        if not agree:
+            self._places = torch.where(accepted[:, None], self._places, places)
+            self._is_pair = torch.where(accepted[:, None], self._is_pair, have)
+        self._gradient, self._products = gradient, self._products_with(gradient)
+        change = torch.cat([self._products[:, :-1] - earlier[:, 1:], own[:, None]], dim=1)
+        change *= (self._is_pair & is_pair[:, None])[:, :, None]
+        self._known[:, -1, :, CHANGE] = change[:, :, CHANGE]
+        self._known[:, :, -1] = change
+        if not agree:
+            self._known = torch.where(accepted[:, None, None, None], self._known, known)
 
-    def _write(self, step: Tensor, gradient: Tensor, before: Tensor, accepted: Tensor) -> Tensor:
-        """Put a pair in the place of the oldest one of every block that accepted; s.y and y.y, [B, 2]."""
-        if accepted.device.type == "cpu" and bool((accepted & (self._next == self._next[0])[:, 0]).all()):
-            pair = self._pairs[int(self._next[0])]
+    def _write(self, step: Tensor, gradient: Tensor, before: Tensor, accepted: Tensor | None) -> Tensor:
+        """Put a pair in the place of the oldest one of the blocks that accepted (`None`: all); s.y, y.y, [B, 2]."""
+        oldest = self._places[:, 0]
+        if accepted is None and (len(oldest) == 1 or bool((oldest == oldest[0]).all())):
+            pair = self._pairs[int(oldest[0])]
             pair[STEP] = step
             torch.sub(gradient, before, out=pair[CHANGE])
         else:
             pair = torch.stack([step, gradient - before])
-            places, coordinates = (
-                self._blocks.spread(self._next[:, 0]),
-                torch.arange(len(step), device=step.device),
-            )
-            old = self._pairs[places, :, coordinates]
-            mixed = torch.where(self._blocks.spread(accepted)[:, None], pair.T, old)
+            places = self._blocks.spread(oldest)
+            coordinates = torch.arange(len(step), device=step.device)
+            mixed = pair.T
+            if accepted is not None:
+                old = self._pairs[places, :, coordinates]
+                mixed = torch.where(self._blocks.spread(accepted)[:, None], mixed, old)
             self._pairs[places, :, coordinates] = mixed
         return self._blocks.dot(pair, pair[CHANGE]).double().T
 
@@ -133,21 +135,19 @@ class Curvature:
 
     def _products_with(self, gradient: Tensor) -> Tensor:
         """Inner products of all pairs with a gradient, float64 [B, m, 2]."""
-        found = self._blocks.dot(self._pairs.flatten(0, 1), gradient)
-        return found.double().T.reshape(-1, len(self._all), 2)
+        found = self._blocks.dot(self._pairs.flatten(0, 1), gradient).double()
+        return found.T.reshape(-1, len(self._all), 2)[self._each, self._places]
 
     def _weights(self, products: Tensor) -> Tensor:
         """How much of every step and change the next step has, float64 [2m, B]."""
-        order = (self._next + self._all) % len(self._all)  # oldest first, [B, m]
-        met, squares = self._known[self._each[:, :, None], order[:, :, None], order[:, None, :]].unbind(dim=3)
-        is_pair = self._is_pair.gather(1, order)
-        products = products[self._each, order] * is_pair[:, :, None]
+        is_pair, scale = self._is_pair, self._scale[:, None]
+        met, squares = self._known.unbind(dim=3)
+        products = products * is_pair[:, :, None]
         triangle = met + torch.diag_embed(~is_pair)
-        scale = self._scale[:, None]
         change = torch.linalg.solve_triangular(triangle, products[:, :, :CHANGE], upper=True)
         curved = met.diagonal(dim1=1, dim2=2) * change[:, :, 0] + scale * (squares @ change)[:, :, 0]
         right = (scale * products[:, :, CHANGE] - curved)[:, :, None]
         step = torch.linalg.solve_triangular(triangle.mT, right, upper=False)
-        weights = torch.empty_like(products)
-        weights[self._each, order] = torch.cat([step, scale[:, :, None] * change], dim=2)
-        return weights.flatten(1).T
+        both = torch.cat([step, scale[:, :, None] * change], dim=2)
+        ages = (self._all - self._places[:, :1]) % len(self._all)  # of every place, [B, m]
+        return both[self._each, ages].flatten(1).T

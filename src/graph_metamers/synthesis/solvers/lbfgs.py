@@ -45,14 +45,14 @@ class LBFGS:
     ----------
     history
         Pairs of steps that are remembered. Memory: 2 * history + 8 copies of the features; fewer pairs
-        are kept where that would be more than `curvature.LARGEST_MEMORY` (2 GiB), but at least 3.
+        are kept where that would be more than `curvature.LARGEST_MEMORY` (2 GiB), but at least 2.
 
     Notes
     -----
     On a GPU nothing is read but every tenth loss; decisions are taken there, block by block.
     """
 
-    history: int = 4
+    history: int = 2
     name: ClassVar[str] = "lbfgs"
 
     def __post_init__(self) -> None:
@@ -143,7 +143,7 @@ class _Walk:
     def step(self) -> bool:
         """Try a step in every block that is going; whether one may have moved."""
         lengths = self._lengths * self.going
-        step, slopes = self._direction * self._blocks.spread(lengths), self._slopes * lengths
+        step, slopes = self._blocks.scaled(self._direction, lengths), self._slopes * lengths
         candidate = self.point + step
         if self._bounds is not None:
             candidate = self._problem.project(candidate)
