@@ -3,7 +3,8 @@
 Graphs are drawn at random: average degree 10, two classes with their own mean features, and three in four
 edges inside a class. Every size runs in a process of its own, on a GCN with 64 hidden units whose weights are
 drawn and not trained, from one start to a loss of 1e-2 at the first layer. Reported are the whole of
-`generate` and, apart, its steps. Torch is asked to take large tensors in large pages, as the command line does.
+`generate` and, apart, its steps. Torch is asked to take large tensors in large pages, as the command line
+does.
 """
 
 from __future__ import annotations

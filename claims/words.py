@@ -33,7 +33,8 @@ BRAKE = 15  # seconds: reading the layer, finding what it sees and saving come o
 DATASETS = ("cora", "citeseer")
 ARCHITECTURES = ("gcn", "sage", "gin")
 RATES = (0.1, 0.3, 1.0)
-SLOPES = (0.1, 0.25, 1.0)  # 4 was worse than 1 at every rate for GIN on Cora, at both layers
+SLOPES = (0.05, 0.1, 0.25, 1.0)  # 4 was worse than 1 at every rate for GIN on Cora, at both layers
+CELL_SEED = 3  # of training: none of the models on which word swaps were tuned
 TRIAL_SECONDS = 5
 EQUAL_SECONDS = 15
 RECOMPUTE = """
@@ -112,7 +113,7 @@ def _best_choice(judge: Judge, architecture: str, layer: str) -> tuple[float, fl
     These take about as many steps as a full search does on CiteSeer, which has three times as many entries.
     """
     dataset = gm.load_dataset("cora")
-    model, _ = _trained(dataset, architecture, 0)
+    model, _ = _trained(dataset, architecture, CELL_SEED)
     losses = {}
     for slope in SLOPES:
         for rate in RATES:
@@ -127,8 +128,8 @@ def _cell(
     judge: Judge, name: str, architecture: str, layer: str, rate: float, slope: float
 ) -> dict[str, Any]:
     cell = (gm.load_dataset(name), architecture, layer)
-    swaps = search(*cell, gm.WordSwaps(), EQUAL_SECONDS, note="-swaps")
-    best = search(*cell, gm.Adam(rate), EQUAL_SECONDS, slope=slope, note="-adam")
+    swaps = search(*cell, gm.WordSwaps(), EQUAL_SECONDS, seed=CELL_SEED, note="-swaps")
+    best = search(*cell, gm.Adam(rate), EQUAL_SECONDS, slope=slope, seed=CELL_SEED, note="-adam")
     ratio = best["loss"] / swaps["loss"]
     valid = swaps["is_binary"] and swaps["counts_kept"] and swaps["edges_kept"] and not swaps["reused"]
     judge.claim(
