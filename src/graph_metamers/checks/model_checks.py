@@ -49,7 +49,8 @@ def check_behaviour(view: ModelView, variables: Variables, names: Sequence[str])
     point = variables.start("reference", generator_for("check", 0)).requires_grad_()
     changed = variables.relaxed(point)
     taps = view.taps(changed, names)
-    again = view.taps(changed, names)
+    with torch.no_grad():
+        again = view.taps(changed, names)
     for name, tap in taps.items():
         if not bool(torch.isfinite(tap.value).all()):
             yield Finding(

@@ -16,8 +16,8 @@ _COPIES = frozenset({aten.clone.default})
 
 def simplified(tape: Tape) -> Tape:
     """Without copies that nobody writes into, with sparse products, joined, without what no result needs."""
-    steps = _without_copies(tape)
     kinds = dict(tape.kinds)
+    steps = needed_steps(_without_copies(tape), tape.results, len(kinds))
     products = needed_steps(with_sparse_products(steps, kinds), tape.results, len(kinds))
     return Tape(fused(products, tape.results, kinds), tape.results, kinds)
 

@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from scipy.sparse import coo_array
 from torch import Tensor
 
 from graph_metamers.replay.tape import Kind, Slot, Step
@@ -146,6 +147,19 @@ def without_beta_warning() -> Iterator[None]:
 
 def _matrix(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     """The matrix whose entry (r, c) is the sum of the values with this row and column; CSR."""
+    if values.device.type == "cpu":
+        return _matrix_by_scipy(rows, columns, values, shape)
     with without_beta_warning():
         entries = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape, check_invariants=True)
         return entries.coalesce().to_sparse_csr()
+
+
+def _matrix_by_scipy(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The same, by counting instead of sorting: a third of the time with ten million entries."""
+    entries = (values.numpy(), (rows.numpy(), columns.numpy()))
+    matrix = coo_array(entries, shape=shape).tocsr()  # adds up what has the same place
+    matrix.sort_indices()
+    parts = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+    pointers, indices, data = parts
+    with without_beta_warning():
+        return torch.sparse_csr_tensor(pointers.long(), indices.long(), data, shape, check_invariants=True)
