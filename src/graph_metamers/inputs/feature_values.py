@@ -7,6 +7,7 @@ solver moves. Adding a kind is one class and one line in `KINDS`.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
@@ -73,8 +74,12 @@ class FeatureValues(ABC):
         """The same, with bounds wherever values are continuous; a kind that has its own keeps them."""
         return self
 
+    @functools.cached_property
+    def _all_vary(self) -> bool:
+        return bool(self.mutable.all())
+
     def _fix(self, x: Tensor) -> Tensor:
-        return torch.where(self.mutable, x, self.reference)
+        return x if self._all_vary else torch.where(self.mutable, x, self.reference)
 
     def _permuted(self, generator: torch.Generator) -> Tensor:
         """Every row replaced by another row of the reference (never by itself if n > 1), [n, F]."""

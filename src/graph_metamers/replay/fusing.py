@@ -66,7 +66,7 @@ class _Program:
         self._makers = {slot: step for step in steps for slot in step.outputs}
         self._readers: dict[int, int] = dict.fromkeys(results, len(steps))  # what is returned stays
         for step in steps:
-            for slot in step.inputs():
+            for slot in step.inputs:
                 self._readers[slot] = self._readers.get(slot, 0) + 1
 
     def maker(self, value: Any) -> Step | None:
@@ -74,13 +74,13 @@ class _Program:
         if not isinstance(value, Slot) or self._readers.get(value.number) != 1:
             return None
         step = self._makers.get(value.number)
-        if step is None or step.kwargs or self._written & {*step.inputs(), *step.outputs}:
+        if step is None or step.kwargs or self._written & {*step.inputs, *step.outputs}:
             return None
         return step
 
     def is_steady(self, step: Step) -> bool:
         """Whether nothing that a step reads or makes is changed in place."""
-        return not step.kwargs and not self._written & {*step.inputs(), *step.outputs}
+        return not step.kwargs and not self._written & {*step.inputs, *step.outputs}
 
     def new_slot(self, like: Slot, rows: int, columns: int) -> Slot:
         """A place for a matrix of the kind of another one."""

@@ -64,8 +64,8 @@ def with_sparse_products(steps: Sequence[Step], kinds: Mapping[int, Kind]) -> li
             zeros.add(step.outputs[0])
         elif step.function in _ADDING:
             new = _product(step, messages, zeros, kinds) or step
-        zeros -= {slot for slot in step.inputs() if step.function not in _ZEROS}
-        _forget_changed(messages, set(step.inputs()) & set(step.outputs))
+        zeros -= {slot for slot in step.inputs if step.function not in _ZEROS}
+        _forget_changed(messages, set(step.inputs) & set(step.outputs))
         found.append(new)
     return found
 

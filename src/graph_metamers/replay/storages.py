@@ -21,7 +21,7 @@ class Storages:
             for slot in (*_aliased(step), *step.outputs):
                 if _returns_views(step):
                     self._join(step.outputs[0], slot)
-        self._written = {self.of(slot) for step in steps for slot in set(step.inputs()) & set(step.outputs)}
+        self._written = {self.of(slot) for step in steps for slot in set(step.inputs) & set(step.outputs)}
 
     def of(self, slot: int) -> int:
         """A name for the memory of a slot."""
@@ -57,10 +57,10 @@ def needed_steps(steps: Sequence[Step], results: Sequence[int], num_slots: int) 
     needed = set(results)
     kept = []
     for step in reversed(steps):
-        written = set(step.inputs()) & set(step.outputs)
+        written = set(step.inputs) & set(step.outputs)
         alive = {storages.of(slot) for slot in needed} if written else set()
         if not needed & set(step.outputs) and not any(storages.of(slot) in alive for slot in written):
             continue
         kept.append(step)
-        needed = (needed - set(step.outputs)) | set(step.inputs())
+        needed = (needed - set(step.outputs)) | set(step.inputs)
     return kept[::-1]

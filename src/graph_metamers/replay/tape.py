@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,16 @@ class Step:
     kwargs: dict[str, Any]
     outputs: tuple[int, ...]
 
-    def inputs(self) -> Iterator[int]:
+    @functools.cached_property
+    def inputs(self) -> tuple[int, ...]:
         """Slots that it reads."""
-        for leaf in tree_leaves((self.args, self.kwargs)):
-            if isinstance(leaf, Slot):
-                yield leaf.number
+        leaves = tree_leaves((self.args, self.kwargs))
+        return tuple(leaf.number for leaf in leaves if isinstance(leaf, Slot))
 
     def with_slots(self, replaced: dict[int, int]) -> Step:
         """The same operation on other slots."""
+        if not any(slot in replaced for slot in self.inputs):
+            return self
 
         def other(leaf: Any) -> Any:
             return Slot(replaced.get(leaf.number, leaf.number)) if isinstance(leaf, Slot) else leaf
@@ -82,7 +85,7 @@ class Tape:
 
     def __init__(self, steps: Sequence[Step], results: Sequence[int], kinds: Mapping[int, Kind]) -> None:
         self.steps, self.results, self.kinds = tuple(steps), tuple(results), kinds
-        last_use = {s: n for n, step in enumerate(self.steps) for s in (*step.inputs(), *step.outputs)}
+        last_use = {s: n for n, step in enumerate(self.steps) for s in (*step.inputs, *step.outputs)}
         finished: list[list[int]] = [[] for _ in self.steps]
         for slot, number in last_use.items():
             if slot not in self.results:
@@ -119,5 +122,5 @@ class Tape:
 def _compiled(step: Step) -> tuple[Any, ...]:
     """Where slots go into the arguments, told once; whether some are inside lists or keyword arguments."""
     places = [(place, leaf.number) for place, leaf in enumerate(step.args) if isinstance(leaf, Slot)]
-    nested = len(list(step.inputs())) > len(places)
+    nested = len(step.inputs) > len(places)
     return step.function, places, step.args, nested, step.kwargs, step.outputs

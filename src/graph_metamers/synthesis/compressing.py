@@ -10,6 +10,7 @@ import torch
 
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
+from graph_metamers.inputs.slots import read_features
 from graph_metamers.synthesis.replaying import replayed
 from graph_metamers.synthesis.separating import separated
 
@@ -111,7 +112,7 @@ def compressed_search(problem: Problem, start: Tensor) -> CompressedSearch:
         through = FeaturesThrough(problem.variables, outcome)
         smaller = dataclasses.replace(problem, view=outcome.view, searched=through)
         return CompressedSearch(smaller, start, outcome)
-    space = _coordinates(problem, start, outcome)
+    space = _coordinates(problem, read_features(beginning)[outcome.slot], outcome)
     smaller = dataclasses.replace(problem, view=outcome.view, searched=space)
     return CompressedSearch(smaller, space.first_point, outcome)
 
@@ -125,9 +126,9 @@ def _is_free(problem: Problem) -> bool:
     return True
 
 
-def _coordinates(problem: Problem, start: Tensor, compression: Compression) -> Coordinates:
+def _coordinates(problem: Problem, x: Tensor, compression: Compression) -> Coordinates:
+    """Where a solver moves that starts from features x, [n, F]."""
     values = problem.variables.values[compression.slot]
     whole_rows = values.mutable.all(dim=1)
     rows = None if bool(whole_rows.all()) else whole_rows.nonzero().flatten()
-    x = values.relax(start.view(values.reference.shape))
     return Coordinates(problem.variables.reference, compression, x, rows)

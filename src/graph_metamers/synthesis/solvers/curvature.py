@@ -109,7 +109,7 @@ class Curvature:
             self._known = torch.where(accepted[:, None, None, None], self._known, known)
 
     def _write(self, step: Tensor, gradient: Tensor, before: Tensor, accepted: Tensor | None) -> Tensor:
-        """Put a pair in the place of the oldest where it is accepted (`None`: everywhere); s.y, y.y, [B, 2]."""
+        """Put a pair in the place of the oldest where it is accepted (`None`: in all); s.y, y.y, [B, 2]."""
         oldest = self._places[:, 0]
         if accepted is None and (len(oldest) == 1 or bool((oldest == oldest[0]).all())):
             pair = self._pairs[int(oldest[0])]
