@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.utils._pytree import tree_leaves
 
 from graph_metamers.replay.tape import Slot, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+_UNSAID_VIEWS = frozenset({torch.ops.aten._unsafe_view.default})
+"""Views of their first argument whose schema does not say so."""
 
 
 class Storages:
@@ -38,6 +43,8 @@ class Storages:
 
 
 def _returns_views(step: Step) -> bool:
+    if step.function in _UNSAID_VIEWS:
+        return True
     schema = getattr(step.function, "_schema", None)
     return schema is not None and any(value.alias_info is not None for value in schema.returns)
 
@@ -47,7 +54,7 @@ def _aliased(step: Step) -> Iterator[int]:
     schema: Any = getattr(step.function, "_schema", None)
     for place, argument in enumerate(schema.arguments if _returns_views(step) else ()):
         value = step.args[place] if place < len(step.args) else step.kwargs.get(argument.name)
-        if argument.alias_info is not None:
+        if argument.alias_info is not None or (step.function in _UNSAID_VIEWS and place == 0):
             yield from (leaf.number for leaf in tree_leaves(value) if isinstance(leaf, Slot))
 
 

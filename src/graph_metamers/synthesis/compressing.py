@@ -13,12 +13,13 @@ from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.synthesis.replaying import replayed
 from graph_metamers.synthesis.separating import separated
+from graph_metamers.synthesis.solvers.null_space import NullSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.synthesis.problem import Problem
-    from graph_metamers.synthesis.solvers import Solution
+    from graph_metamers.synthesis.solvers import Solution, Solver
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class CompressedSearch:
     problem: Problem
     start: Tensor
     outcome: Compression | Refusal
-    replay: str = "none: not asked for"
+    replay: str = "none: evaluated once"
 
     def lifted(self, solution: Solution) -> Solution:
         """The solution as a point of the features."""
@@ -59,29 +60,33 @@ class CompressedSearch:
 
         Rows that do not vary keep what they have at the start, also on a tape: it is recorded anew then.
         """
+        moved = self.moved(start)
+        return moved.replayed() if self.problem.tape is not None and moved.problem.tape is None else moved
+
+    def moved(self, start: Tensor) -> CompressedSearch:
+        """The same, without a tape where it would have to be recorded anew."""
         space = self.problem.searched
         if not isinstance(space, Coordinates):
             return dataclasses.replace(self, start=start)
         values = self.problem.variables.values[space.compression.slot]
         there = dataclasses.replace(space, start=values.relax(start.view(values.reference.shape)))
         moved = dataclasses.replace(self.problem, searched=there)
-        if there.rows is None:
-            return dataclasses.replace(self, problem=moved, start=there.first_point)
-        moved = dataclasses.replace(moved, tape=None)
-        again = dataclasses.replace(self, problem=moved, start=there.first_point)
-        return again if self.problem.tape is None else again.replayed()
+        if there.rows is not None:
+            moved = dataclasses.replace(moved, tape=None)
+        return dataclasses.replace(self, problem=moved, start=there.first_point)
 
     def separated(self) -> CompressedSearch:
         """The same, in blocks where the graphs of a batch do not see each other; for L-BFGS."""
         return dataclasses.replace(self, problem=separated(self.problem, self.start))
 
-    @property
-    def description(self) -> str:
-        """What was done, for the record of a search."""
+    def description(self, solver: Solver) -> str:
+        """What was done, for the record of a search with this solver."""
         if isinstance(self.outcome, Refusal):
             return f"none: {self.outcome.reason}"
         rank, num_features = self.outcome.rank, len(self.outcome.basis)
         where = "searched" if isinstance(self.problem.searched, Coordinates) else "evaluated"
+        if isinstance(solver, NullSpace):
+            where = "left as it was"
         return f"{where} in {rank} of {num_features} dimensions"
 
 

@@ -65,6 +65,12 @@ class JointSearch:
         return [one.lifted(solution) for one, solution in zip(self.searches, record.solutions(), strict=True)]
 
 
+def may_be_joined(search: CompressedSearch, starts: int) -> bool:
+    """Whether it is worth a try, told from the search of the first start."""
+    graph = search.problem.variables.reference
+    return starts > 1 and type(graph) is Data and search.start.numel() <= LARGEST_POINT
+
+
 def joined(searches: Sequence[CompressedSearch], solver: LBFGS) -> JointSearch | None:
     """Join searches that differ in their start alone; `None` where that is not faster or not the same.
 
@@ -81,10 +87,10 @@ def joined(searches: Sequence[CompressedSearch], solver: LBFGS) -> JointSearch |
     on random graphs, eight starts, 60 evaluations each: 2.2 times as fast with 800 numbers a start, 2.0 with
     3,200, 1.3 with 12,800 and 0.9 with 25,600; points of more than `LARGEST_POINT` numbers are not joined.
     """
+    if not may_be_joined(searches[0], len(searches)):
+        return None
     first = searches[0].problem
     graph = first.variables.reference
-    if len(searches) < 2 or type(graph) is not Data or searches[0].start.numel() > LARGEST_POINT:
-        return None
     count = len(searches)
     try:
         batch = Batch.from_data_list([graph] * count)
@@ -202,11 +208,21 @@ class JointRecord(Search):
         return (losses > self.tolerance) & torch.tensor(going, device=losses.device)
 
     def is_slow(self, losses: Tensor, limit: float) -> bool:
-        """False, or an end with `SlowStartError`."""
-        told = losses.tolist()
-        if any(loss > limit and status is None for loss, status in zip(told, self._statuses, strict=True)):
-            raise SlowStartError
-        return False
+        """Whether one that is not done is slow."""
+        done = (Status.CONVERGED, Status.NON_FINITE)
+        pairs = zip(losses.tolist(), self._statuses, strict=True)
+        return any(loss > limit and status not in done for loss, status in pairs)
+
+    def begin_anew(self) -> None:
+        """End with `SlowStartError`."""
+        raise SlowStartError
+
+    def note_ends(self, stuck: Tensor, lost: Tensor) -> None:
+        """End the searches that cannot go on, as they would end alone."""
+        for number, ends in enumerate(zip(stuck.tolist(), lost.tolist(), strict=True)):
+            if any(ends) and self._statuses[number] is None:
+                self._records[number].steps = self.steps
+                self._statuses[number] = Status.NON_FINITE if ends[1] else Status.STALLED
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """End the searches that are not over yet; see `solutions`."""

@@ -159,8 +159,15 @@ class Metamer:
             ("item loss", f"median {median:.3g}, 95% {high:.3g}; {matched:.1%} of {self.items} matched"),
             ("input distance", f"{self.input_distance.scaled:.3g} (0 = the reference, 1 = chance)"),
             ("same prediction", str(self.prediction_agreement or "no output to compare")),
-            ("search", f"{self.config.get('solver')}, {self.steps} steps, seed {self.config.get('seed')}"),
+            (
+                "search",
+                f"{self.config.get('solver')}, {_counted(self.steps)}, seed {self.config.get('seed')}",
+            ),
         ]
+
+
+def _counted(steps: int) -> str:
+    return "1 step" if steps == 1 else f"{steps} steps"
 
 
 _LOSS_MET = (Status.CONVERGED, Status.RECOVERED_REFERENCE)

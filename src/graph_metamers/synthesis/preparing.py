@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,12 +21,12 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.reading.view import prediction_among
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.compressing import CompressedSearch, compressed_search
-from graph_metamers.synthesis.joining import JointRecord, JointSearch, joined
+from graph_metamers.synthesis.joining import JointRecord, JointSearch, joined, may_be_joined
 from graph_metamers.synthesis.measuring import agreement, measure
 from graph_metamers.synthesis.memory import require_memory
 from graph_metamers.synthesis.objectives import solver_for, variables_for
 from graph_metamers.synthesis.problem import Problem
-from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Search, resolve_solver
+from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Search, WordSwaps, resolve_solver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,13 +103,14 @@ class PreparedSearches:
 
     def together(self, seeds: Sequence[int]) -> JointSearch | None:
         """The searches from several seeds as one; `None` where that is not faster or not the same."""
-        if len(seeds) < 2 or self.settings.objective != "match":
+        settings = self.settings
+        # Starts that share a clock would each get less of it.
+        if len(seeds) < 2 or settings.objective != "match" or settings.budget.seconds is not None:
             return None
-        ready = [self.ready(self.start(seed)) for seed in seeds]
-        solver = ready[0][1]
-        if not isinstance(solver, LBFGS):
+        first, solver = self.ready(self.start(seeds[0]))
+        if not isinstance(solver, LBFGS) or not may_be_joined(first, len(seeds)):
             return None
-        return joined([compressed for compressed, _ in ready], solver)
+        return joined([first, *(first.moved(self.start(seed)) for seed in seeds[1:])], solver)
 
     def search_together(self, joint: JointSearch, seeds: Sequence[int]) -> list[Metamer] | None:
         """Search from all starts at once, and measure every result; `None` if one has to begin anew."""
@@ -119,10 +120,13 @@ class PreparedSearches:
         solutions = joint.solve(JointRecord(records, settings.tell))
         if solutions is None:
             return None
-        return [
+        started = self._started
+        found = [
             self.measured(solution, self.start(seed), seed, compressed, solver, starts_at_once=len(seeds))
             for solution, seed, compressed in zip(solutions, seeds, joint.searches, strict=True)
         ]
+        each = (time.monotonic() - started) / len(found)
+        return [replace(one, provenance={**one.provenance, "seconds": each}) for one in found]
 
     def measured(
         self,
@@ -137,11 +141,11 @@ class PreparedSearches:
         """The metamer of a solution, both in the coordinates of the features."""
         config = {
             "layer": list(self.problem.targets),
-            "vary": _describe(self.problem.variables),
+            "vary": _describe(self.problem.variables, solver),
             "index": None if self.problem.index is None else self.problem.index.tolist(),
             "solver": solver.name,
             "solver_options": repr(solver),
-            "compression": compressed.description,
+            "compression": compressed.description(solver),
             "replay": compressed.replay,
             "blocks": compressed.problem.blocks.count,
             "starts_at_once": starts_at_once,
@@ -240,7 +244,7 @@ def _require_energy(problem: Problem) -> None:
             )
 
 
-def _describe(variables: Variables) -> dict[str, Json]:
+def _describe(variables: Variables, solver: Solver) -> dict[str, Json]:
     described: dict[str, Json] = {}
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {
@@ -251,7 +255,9 @@ def _describe(variables: Variables) -> dict[str, Json]:
             entry["low"], entry["high"] = values.low, values.high
         if isinstance(values, RangedFeatures):
             entry["range"] = "each feature's own"
-        if isinstance(values, BinaryFeatures):
+        if isinstance(solver, WordSwaps):
+            entry["ones"] = "per_node"
+        elif isinstance(values, BinaryFeatures):
             entry["ones"], entry["slope"] = values.ones, values.slope
         described[slot] = entry
     return described

@@ -47,7 +47,7 @@ def test_bounds_and_single_fixed_entries_are_kept_by_searching_in_the_features(d
     for vary in ("features", gm.Features(kind="continuous", mutable=mutable)):
         _, _, compressed = search_of(digits_fit.model, digits.graph, vary)
         assert isinstance(compressed.problem.searched, FeaturesThrough)
-        assert compressed.description == "evaluated in 16 of 64 dimensions"
+        assert compressed.description(gm.LBFGS()) == "evaluated in 16 of 64 dimensions"
     metamer = gm.generate(digits_fit.model, digits.graph, "output", vary=vary)
     assert metamer.is_metamer
     assert torch.equal(metamer.graph.x[:, :5], digits.graph.x[:, :5])

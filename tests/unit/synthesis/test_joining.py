@@ -118,3 +118,34 @@ def test_a_start_that_has_to_begin_anew_sends_all_of_them_on_their_own_way(karat
     found = gm.generate_many(gin, karate.graph, "act.0", seeds=[1, 2], **options)
     assert [metamer.config["starts_at_once"] for metamer in found] == [1, 1]
     assert seeds == [(1, 1, 2), (2, 2, 2), (1, 1, 2), (2, 2, 2)]
+
+
+def test_starts_that_are_stuck_or_lost_end_as_they_do_alone():
+    class Partly(nn.Module):
+        """Nothing of the first features arrives where a gate is closed; their root has no slope at zero."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = SAGEConv(12, 3)
+
+        def forward(self, x, edge_index):
+            return self.conv(x, edge_index) * (x[:5, 0].sum() > 0)
+
+    options = {"vary": VARY, "budget": gm.Budget(steps=30), "tolerance": 1e-7}
+    graph, model = drawn(20), Partly().double()
+    together = gm.generate_many(model, graph, "output", seeds=range(6), **options)
+    for metamer in together:
+        alone = gm.generate(model, graph, "output", seed=metamer.config["seed"], **options)
+        assert (metamer.status, metamer.steps) == (alone.status, alone.steps)
+
+
+def test_a_time_limit_is_for_each_start_so_they_are_not_joined():
+    options = {"vary": VARY, "seeds": range(2), "budget": gm.Budget(steps=3, seconds=60.0)}
+    assert gm.generate_many(model("gcn"), drawn(20), "output", **options)[0].config["starts_at_once"] == 1
+
+
+def test_seconds_of_starts_at_once_are_shared_out():
+    found = gm.generate_many(model("gcn"), drawn(20), "act", vary=VARY, seeds=range(3))
+    assert found[0].config["starts_at_once"] == 3
+    assert len({metamer.provenance["seconds"] for metamer in found}) == 1

@@ -200,7 +200,8 @@ class FartherSearch(Search):
     @property
     def goes_on(self) -> bool:
         """Whether another leg may begin."""
-        stalled = self.steps - self._milestone[0] >= STALL_WINDOW
+        # Before the first gain the price of loss is still being found: with wide bounds that takes long.
+        stalled = len(self._distances) > 1 and self.steps - self._milestone[0] >= STALL_WINDOW
         return self._is_finite and not stalled and not self.is_late and self.steps < self.budget.steps
 
     @property

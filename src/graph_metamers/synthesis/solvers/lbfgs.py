@@ -26,6 +26,7 @@ SUFFICIENT_DECREASE = 1e-4  # Armijo's constant
 SHORTEST_CUT, LONGEST_CUT = 0.1, 0.5  # by which a rejected step is shortened
 MAX_CUTS = 15
 OTHER_COPIES = 8  # of the point: itself, its best, the next, the step, two gradients, their change, direction
+SLOW = (None, Status.STALLED)  # how a search may be after its first evaluations and yet begin anew
 EVALUATIONS_BETWEEN_READINGS = {"cpu": 1}
 """By type of device. Elsewhere it is 10: to read a loss is to wait for the device."""
 
@@ -69,16 +70,32 @@ class LBFGS:
                 "solver", "'adam' for binary features, whose loss has no slope to search along", self.name
             )
         walk = self._begun(problem, start, search)
-        status = walk.go(PATIENCE)
-        may_reopen = search.steps_left > DETOUR and search.is_slow(walk.losses, SLOW_LOSS)
-        if status is None and may_reopen and (easier := opened(problem, start)):
-            point = start
-            for one in easier:
-                leg = Leg()
-                self._begun(one, point, leg).go_to_the_end()
-                search.steps, point = search.steps + leg.steps, leg.last_point
-            walk = self._begun(problem, point, search)
+        status = walk.go(PATIENCE - 1)  # one is spent already
+        point = self._through_open_units(problem, start, search, walk) if status in SLOW else None
+        if point is not None:
+            status, walk = None, self._begun(problem, point, search)
         return search.finish(status or walk.go_to_the_end(), walk.point)
+
+    def _through_open_units(
+        self, problem: Problem, start: Tensor, search: Search, walk: _Walk
+    ) -> Tensor | None:
+        """Where a search that is slow begins anew, [p]; `None` if it is not, or there is nothing to open."""
+        if search.steps_left <= DETOUR or not search.is_slow(walk.losses, SLOW_LOSS):
+            return None
+        easier = opened(problem, start)
+        if not easier:
+            return None
+        search.begin_anew()
+        point = start
+        for one in easier:
+            leg = Leg(search)
+            self._begun(one, point, leg).go_to_the_end()
+            search.steps += leg.steps
+            if leg.best_point is not None:  # there is none where the loss was never finite
+                point = leg.best_point
+            if search.is_late:
+                break
+        return point
 
     def _begun(self, problem: Problem, start: Tensor, search: Search) -> _Walk:
         point = start.detach().clone()
@@ -120,6 +137,7 @@ class _Walk:
         while True:
             status = search.record_blocks(self.kept(), self.losses) if self._is_new else None
             self._is_new = False
+            search.note_ends(self._stuck, self.lost)
             if status is None and search.steps_left <= 0:
                 status = Status.MAX_STEPS
             if status is None and not bool(self.going.any()):

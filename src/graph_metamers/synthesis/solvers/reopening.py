@@ -9,11 +9,12 @@ with the model as it is.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.replaying import replayed
-from graph_metamers.synthesis.solvers.search import Search
+from graph_metamers.synthesis.solvers.search import Search, SearchProgress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ SAME = 1e-6  # relative difference of gradients
 
 
 def opened(problem: Problem, point: Tensor) -> list[Problem]:
-    """The same problem with rectifiers that are open, one for each slope; none if it has none inside.
+    """The same problem with rectifiers that are open, one for each slope; none if there are none to open.
 
     Parameters
     ----------
@@ -42,25 +43,37 @@ def opened(problem: Problem, point: Tensor) -> list[Problem]:
     """
     first = dataclasses.replace(problem, open_slope=SLOPES[0], tape=None)
     there, here = first.evaluate(point).gradient, problem.evaluate(point).gradient
-    if bool((there - here).norm() <= SAME * here.norm()):
+    difference = float((there - here).norm())
+    # Not finite where a model takes roots or logarithms of what a rectifier lets pass.
+    if not math.isfinite(difference) or difference <= SAME * float(here.norm()):
         return []
     slopes = [dataclasses.replace(first, open_slope=slope) for slope in SLOPES]
     return [one if problem.tape is None else replayed(one, point)[0] for one in slopes]
 
 
 class Leg(Search):
-    """The record of a few evaluations of a problem whose loss is not the one that counts."""
+    """The record of a few evaluations of a problem whose loss is not the one that counts.
 
-    def __init__(self) -> None:
-        super().__init__(Budget(steps=EVALUATIONS_PER_SLOPE), 0.0, lambda _progress: None)
+    Parameters
+    ----------
+    search
+        The record of the search that it is a part of: its time runs on, and it tells of the progress.
+    """
+
+    def __init__(self, search: Search) -> None:
+        super().__init__(Budget(steps=EVALUATIONS_PER_SLOPE), 0.0, self._tell)
+        self._whole = search
+
+    def _tell(self, _progress: SearchProgress) -> None:
+        whole = self._whole
+        done = whole.steps + self.steps
+        whole.notify(SearchProgress(done, whole.budget.steps, whole.best_loss, whole.best_loss))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time limit of the search is over."""
+        return self._whole.is_late
 
     def is_slow(self, losses: Tensor, limit: float) -> bool:  # noqa: ARG002 (as in `Search`)
         """False: it is the second attempt."""
         return False
-
-    @property
-    def last_point(self) -> Tensor:
-        """The best point, [p]."""
-        point = self.best_point
-        assert point is not None  # noqa: S101 (every search records its start)
-        return point

@@ -157,9 +157,15 @@ class Search:
         """Blocks that have to go on, bool [B], given the loss of each; nothing is read by the host."""
         return (losses.sum() > self.tolerance).expand(len(losses))
 
+    def note_ends(self, stuck: Tensor, lost: Tensor) -> None:
+        """Note blocks that cannot go on, bool [B] each; one search goes on as long as one block does."""
+
     def is_slow(self, losses: Tensor, limit: float) -> bool:
         """Whether a search that has come so far, [B], may begin anew: its loss is above a limit."""
         return float(losses.sum()) > limit
+
+    def begin_anew(self) -> None:
+        """Note that the search begins anew."""
 
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
