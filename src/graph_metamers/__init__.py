@@ -50,7 +50,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "null_distribution",
         "selftest",
     ),
-    "inputs": ("Features", "InputDistance"),
+    "inputs": ("Features", "InputDistance", "Structure"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
         "GNN",
@@ -70,6 +70,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Metamer",
         "NullSpace",
         "ProgressBar",
+        "Rewire",
         "SearchProgress",
         "Status",
         "WordSwaps",
@@ -189,6 +190,7 @@ if TYPE_CHECKING:
     )
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance
+    from graph_metamers.inputs import Structure as Structure
     from graph_metamers.metrics import Accuracy as Accuracy
     from graph_metamers.metrics import Agreement as Agreement
     from graph_metamers.models import (
@@ -235,6 +237,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         ProgressBar as ProgressBar,
+    )
+    from graph_metamers.synthesis import (
+        Rewire as Rewire,
     )
     from graph_metamers.synthesis import (
         SearchProgress as SearchProgress,

@@ -3,6 +3,16 @@
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.feature_values import Init
 from graph_metamers.inputs.features import Features
+from graph_metamers.inputs.structure import Structure
 from graph_metamers.inputs.variables import Variables, Vary, resolve_variables, slots_of
 
-__all__ = ["Features", "Init", "InputDistance", "Variables", "Vary", "resolve_variables", "slots_of"]
+__all__ = [
+    "Features",
+    "Init",
+    "InputDistance",
+    "Structure",
+    "Variables",
+    "Vary",
+    "resolve_variables",
+    "slots_of",
+]

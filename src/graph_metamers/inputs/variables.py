@@ -18,9 +18,10 @@ from graph_metamers.inputs.slots import count_items, read_features, rows_of_item
 
 if TYPE_CHECKING:
     from graph_metamers.inputs.feature_values import FeatureValues, Init
+    from graph_metamers.inputs.structure import Structure
     from graph_metamers.types import Graph
 
-Vary: TypeAlias = "str | Features | Mapping[str, str | Features]"
+Vary: TypeAlias = "str | Features | Structure | Mapping[str, str | Features]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +207,7 @@ def slots_of(vary: Vary, graph: Graph) -> tuple[str, ...]:
     return tuple(_by_slot(vary, read_features(graph)))
 
 
-def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | Features]:
+def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | Features | Structure]:
     if not isinstance(vary, Mapping):
         return dict.fromkeys(features, vary)
     unknown = sorted(set(vary) - set(features))
@@ -215,7 +216,7 @@ def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | F
     return vary
 
 
-def _features(vary: str | Features) -> Features:
+def _features(vary: str | Features | Structure) -> Features:
     if isinstance(vary, Features):
         return vary
     if vary == "features":

@@ -15,12 +15,14 @@ from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Variables, resolve_variables
 from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
 from graph_metamers.inputs.slots import read_edges, read_features
+from graph_metamers.inputs.structure import StructureVariables, structure_of
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.reading.view import prediction_among
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis.compressing import CompressedSearch, compressed_search
+from graph_metamers.synthesis.edge_problem import EdgeProblem, edge_problem
 from graph_metamers.synthesis.joining import JointRecord, JointSearch, joined, may_be_joined
 from graph_metamers.synthesis.measuring import agreement, measure
 from graph_metamers.synthesis.memory import require_memory
@@ -83,6 +85,10 @@ class PreparedSearches:
 
     def _first(self, start: Tensor) -> tuple[CompressedSearch, Solver]:
         objective = self.settings.objective
+        if isinstance(self.problem, EdgeProblem):
+            solver = resolve_solver(self.settings.solver, self.problem)
+            require_memory(solver, start)
+            return CompressedSearch(self.problem, start, self.problem.outcome), solver
         compressed = compressed_search(self.problem, start)
         found = resolve_solver(self.settings.solver, compressed.problem)
         solver = solver_for(objective, found, compressed.problem)
@@ -186,17 +192,23 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
     provenance = _provenance(model, graph)
     # The caller may be inside no_grad or inference_mode; a search needs gradients.
     with torch.inference_mode(False), torch.enable_grad(), view.borrow():
-        variables = variables_for(settings.objective, resolve_variables(settings.vary, graph))
-        check(
-            model, graph, names, forward=forward, transform=transform, vary=settings.vary
-        ).raise_for_errors()
+        structure = structure_of(settings.vary)
+        variables: Any = (  # of features or of edges: what is done with them is the same from here on
+            variables_for(settings.objective, resolve_variables(settings.vary, graph))
+            if structure is None
+            else structure.variables(graph)
+        )
+        read = settings.vary if structure is None else "features"
+        check(model, graph, names, forward=forward, transform=transform, vary=read).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
         items, num_items = _items(targets, graph)
         problem = Problem(view, variables, targets, _index(settings.index, num_items))
+        if structure is not None:
+            problem = edge_problem(problem, settings)
         _require_energy(problem)
-        if problem.index is not None:
+        if problem.index is not None and structure is None:
             problem = problem.restricted(generator_for("probe", 0))
         expected = prediction_among(outputs, graph, items)
         searches = PreparedSearches(settings, problem, items, expected, provenance, started)
@@ -244,7 +256,9 @@ def _require_energy(problem: Problem) -> None:
             )
 
 
-def _describe(variables: Variables, solver: Solver) -> dict[str, Json]:
+def _describe(variables: Variables | StructureVariables, solver: Solver) -> dict[str, Json]:
+    if isinstance(variables, StructureVariables):
+        return {"edges": variables.describe()}
     described: dict[str, Json] = {}
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {

@@ -5,6 +5,7 @@ from graph_metamers.synthesis.solvers.farthest import Farthest
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
+from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
@@ -15,6 +16,7 @@ __all__ = [
     "Adam",
     "Farthest",
     "NullSpace",
+    "Rewire",
     "Search",
     "SearchProgress",
     "Solution",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_choice
+from graph_metamers.synthesis.edge_problem import EdgeProblem
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
+from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ SOLVERS: dict[str, Callable[[], Solver]] = {
     Adam.name: Adam,
     LBFGS.name: LBFGS,
     NullSpace.name: NullSpace,
+    Rewire.name: Rewire,
     WordSwaps.name: WordSwaps,
 }
 SOLVER_NAMES = ("auto", *SOLVERS)
@@ -42,6 +46,10 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     if not isinstance(solver, str):
         return solver
     check_choice("solver", solver, SOLVER_NAMES)
+    if isinstance(problem, EdgeProblem):
+        if solver not in ("auto", Rewire.name):
+            raise ParameterError("solver", "'rewire' or 'auto' where edges vary", solver)
+        return Rewire()
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     if solver == "auto":

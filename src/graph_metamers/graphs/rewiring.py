@@ -1,0 +1,357 @@
+"""Rewiring: other edges with the same degrees, whose neighbours' vectors add up to nearly the same.
+
+Two edges change ends: a - b and c - d become a - d and c - b (Maslov and Sneppen 2002). Degrees stay, no edge
+is doubled, and no self-loop appears. *Ours*: annealed on the squared change of every node's sum of its
+neighbours' vectors, four residuals a swap; the acceptance rule is that of Metropolis et al. 1953.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from scipy.sparse import coo_array
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.graphs.set_matching import CHUNK, Schedule
+from graph_metamers.parameters import check_real
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+ReferenceEdges = Literal["forbid", "charge", "free"]
+TRIES = 200  # random swaps that are looked at for each one that is wanted
+RULES: dict[str, int] = {"free": 0, "charge": 1, "forbid": 2}  # as in the kernel
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourLists:
+    """A graph as one list of neighbours for each node; what may be rewired, and the rest.
+
+    Attributes
+    ----------
+    num_nodes
+        n.
+    directed
+        Whether lists hold sources only; else every edge is in the lists of both its ends.
+    starts
+        Where each node's list begins, and where the last one ends, int64 [n + 1].
+    neighbours
+        The nodes in the lists, int64 [slots].
+    edges
+        Column of `edge_index` that every slot stands for (into the list's node), int64 [slots].
+    twins
+        Slot of the same edge in the other end's list, int64 [slots]; -1 in a directed graph.
+    active
+        Slots that may be rewired, int64 [k].
+    """
+
+    num_nodes: int
+    directed: bool
+    starts: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
+    edges: NDArray[np.int64]
+    twins: NDArray[np.int64]
+    active: NDArray[np.int64]
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The node of every slot, int64 [slots]."""
+        return np.repeat(np.arange(self.num_nodes), np.diff(self.starts))
+
+    @classmethod
+    def of(
+        cls,
+        edge_index: NDArray[np.int64],
+        num_nodes: int,
+        *,
+        directed: bool,
+        fixed: NDArray[np.bool_] | None = None,
+    ) -> NeighbourLists:
+        """Read a graph.
+
+        Parameters
+        ----------
+        edge_index
+            Sources and targets, int64 [2, E]; of an undirected graph in both directions.
+        num_nodes
+            n.
+        directed
+            Whether an edge has a direction.
+        fixed
+            Edges that must stay, bool [E]. Self-loops and doubled edges stay in any case.
+
+        Raises
+        ------
+        ParameterError
+            If `directed` is false and an edge has no reverse.
+        """
+        source, target = edge_index
+        order = np.lexsort((source, target))
+        starts = np.concatenate([[0], np.bincount(target, minlength=num_nodes).cumsum()]).astype(np.int64)
+        neighbours, owners = source[order], target[order]
+        keys, back = owners * num_nodes + neighbours, neighbours * num_nodes + owners
+        stays = neighbours == owners
+        doubled = np.zeros(len(keys), dtype=np.bool_)
+        doubled[1:] = keys[1:] == keys[:-1]
+        doubled[:-1] |= keys[1:] == keys[:-1]
+        stays |= doubled
+        if fixed is not None:
+            stays |= fixed[order]
+        twins = np.full(len(keys), -1, dtype=np.int64)
+        if not directed:
+            twins = np.searchsorted(keys, back)
+            if not np.array_equal(keys[np.minimum(twins, len(keys) - 1)], back):
+                raise ParameterError("directed", "True for a graph in which an edge has no reverse", directed)
+            stays |= stays[twins]
+        active = np.flatnonzero(~stays)
+        return cls(num_nodes, directed, starts, neighbours, order.astype(np.int64), twins, active)
+
+    def twins_of(self, neighbours: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`twins` of other neighbours, int64 [slots]; -1 in a directed graph."""
+        if self.directed:
+            return self.twins
+        owners = self.owners
+        keys, back = owners * self.num_nodes + neighbours, neighbours * self.num_nodes + owners
+        order = np.argsort(keys, kind="stable")
+        twins: NDArray[np.int64] = order[np.searchsorted(keys[order], back)]
+        return twins
+
+    def kept(self, neighbours: NDArray[np.int64]) -> float:
+        """Share of the slots that may be rewired in which a neighbour of the reference is held."""
+        owners, n = self.owners, self.num_nodes
+        before = np.sort((owners * n + self.neighbours)[self.active])
+        now = (owners * n + neighbours)[self.active]
+        places = np.minimum(np.searchsorted(before, now), len(before) - 1)
+        return float((before[places] == now).mean()) if len(now) else 0.0
+
+    def edge_index(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sources and targets of other lists with these starts, int64 [2, E], each edge in its column."""
+        found = np.empty((2, len(edges)), dtype=np.int64)
+        found[0, edges], found[1, edges] = neighbours, self.owners
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class RewiringProblem:
+    """A graph, and what is summed over neighbours.
+
+    Attributes
+    ----------
+    lists
+        The reference.
+    vectors
+        For each hop what a node sends to each neighbour, float [n, k_l].
+    weights
+        Of the nodes' squared residuals at each hop, float [n, hops], not negative.
+    reference_edges
+        `forbid`: an edge of the reference that has gone does not come back; `charge`: each costs `penalty`;
+        `free`: nothing is said about them.
+    penalty
+        For each edge of the reference, in units of `unit`.
+
+    Notes
+    -----
+    cost = sum_l sum_v w_vl ||sum_{u in N'(v)} vectors_lu - sum_{u in N(v)} vectors_lu||^2.
+    """
+
+    lists: NeighbourLists
+    vectors: Sequence[NDArray[np.floating]]
+    weights: NDArray[np.floating]
+    reference_edges: ReferenceEdges = "forbid"
+    penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        n = self.lists.num_nodes
+        for vectors in self.vectors:
+            if vectors.ndim != 2 or len(vectors) != n:
+                raise ParameterError("vectors", f"of shape [{n}, k] each", list(vectors.shape))
+        shape = (n, len(self.vectors))
+        if self.weights.shape != shape or not bool((self.weights >= 0).all()):
+            raise ParameterError("weights", f"not negative, of shape {list(shape)}", list(self.weights.shape))
+        if self.reference_edges not in get_args(ReferenceEdges):
+            raise ParameterError("reference_edges", "'forbid', 'charge' or 'free'", self.reference_edges)
+        check_real("penalty", self.penalty, low=0)
+
+    @property
+    def unit(self) -> float:
+        """Cost of one neighbour more in an average sum: what a temperature of 1 is."""
+        lengths = [np.square(vectors.astype(np.float64)).sum(axis=1).mean() for vectors in self.vectors]
+        return float(self.weights.mean(axis=0) @ np.array(lengths))
+
+    def residuals(self, neighbours: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Sums over other neighbours minus those of the reference, float64 [n, sum of k_l]."""
+        vectors = np.concatenate([part.astype(np.float64) for part in self.vectors], axis=1)
+        owners, before = self.lists.owners, self.lists.neighbours
+        moved = np.flatnonzero(neighbours != before)
+        shape = (self.lists.num_nodes, self.lists.num_nodes)
+        ones = np.ones(len(moved))
+        gained = coo_array((ones, (owners[moved], neighbours[moved])), shape=shape).tocsr()
+        lost = coo_array((ones, (owners[moved], before[moved])), shape=shape).tocsr()
+        change: NDArray[np.float64] = np.asarray(gained @ vectors - lost @ vectors)
+        return change
+
+    def cost(self, neighbours: NDArray[np.int64]) -> float:
+        """The cost of other neighbours, in float64, without penalties."""
+        squares = np.square(self.residuals(neighbours))
+        ends = np.cumsum([0, *(part.shape[1] for part in self.vectors)])
+        per_hop = np.add.reduceat(squares, ends[:-1], axis=1)
+        return float((self.weights * per_hop).sum())
+
+
+class Rewirer:
+    """The state of a rewiring, which a caller runs in chunks, so that it can report and be interrupted.
+
+    Parameters
+    ----------
+    problem
+        The graph and its vectors.
+    seed
+        Of the proposals; one seed gives one result on one machine.
+    neighbours, edges
+        Lists to begin with, as `NeighbourLists` has them; default: the reference's.
+
+    Notes
+    -----
+    Memory: five numbers for each slot and the residuals in float32, which are recomputed in float64 before
+    every chunk. A proposal costs O(k + degree).
+    """
+
+    def __init__(
+        self,
+        problem: RewiringProblem,
+        *,
+        seed: int,
+        neighbours: NDArray[np.int64] | None = None,
+        edges: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._problem, lists = problem, problem.lists
+        self.neighbours = (lists.neighbours if neighbours is None else neighbours).copy()
+        self.edges = (lists.edges if edges is None else edges).copy()
+        self._owners = lists.owners
+        self._twins = lists.twins.copy() if neighbours is None else lists.twins_of(self.neighbours)
+        self._vectors = np.ascontiguousarray(
+            np.concatenate([part.astype(np.float32) for part in problem.vectors], axis=1)
+        )
+        self._hops = np.cumsum([0, *(part.shape[1] for part in problem.vectors)]).astype(np.int64)
+        self._weights = np.ascontiguousarray(problem.weights, dtype=np.float64)
+        self._random = np.array([seed % 2**64], dtype=np.uint64)
+        self._residuals: NDArray[np.float32] | None = None
+        self.accepted = 0
+
+    @property
+    def cost(self) -> float:
+        """The cost now, in float64, without penalties."""
+        return self._problem.cost(self.neighbours)
+
+    def anneal(self, schedule: Schedule, *, chunk: int = CHUNK) -> Iterator[int]:
+        """Run a schedule; yields the number of proposals done after every chunk.
+
+        Temperatures are in units of `RewiringProblem.unit`.
+        """
+        from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
+
+        lists, problem, unit = self._problem.lists, self._problem, self._problem.unit
+        if len(lists.active) < 2:
+            return
+        for first in range(0, schedule.proposals, chunk):
+            count = min(chunk, schedule.proposals - first)
+            residuals = problem.residuals(self.neighbours).astype(np.float32)
+            weighing = (self._vectors, self._weights, self._hops, residuals, lists.starts, self.neighbours)
+            rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * unit, self._random)
+            timing = (first, count, schedule.proposals, schedule.hottest * unit, schedule.coldest * unit)
+            slots = (self._owners, self.edges, lists.active)
+            if lists.directed:
+                made = kernel.rewire_directed(*weighing, *slots, *rules, *timing)
+            else:
+                made = kernel.rewire_undirected(*weighing, self._twins, *slots, *rules, *timing)
+            self.accepted += made
+            self._residuals = None
+            yield first + count
+
+    def propose_apart(self, most: int, *, radius: int, temperature: float) -> Apart:
+        """Make swaps that change different nodes, so that each can be judged by what it does to its own.
+
+        Parameters
+        ----------
+        most
+            How many at the most.
+        radius
+            Steps that a change travels beyond the four nodes of a swap: hops of the model but one.
+        temperature
+            At which the guide accepts a swap, in units of `RewiringProblem.unit`.
+
+        Returns
+        -------
+        Apart
+            To be given to `keep`. For undirected graphs.
+        """
+        from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
+
+        lists, problem = self._problem.lists, self._problem
+        if self._residuals is None:
+            self._residuals = problem.residuals(self.neighbours).astype(np.float32)
+        chosen = np.empty((most, 2), dtype=np.int64)
+        regions = np.empty(2 * lists.num_nodes + 4, dtype=np.int64)
+        ends = np.zeros(most + 1, dtype=np.int64)
+        made = kernel.draw_apart(
+            self._vectors, self._weights, self._hops, self._residuals, lists.starts, self.neighbours,
+            self._twins, self._owners, self.edges, lists.active, lists.neighbours,
+            RULES[problem.reference_edges], radius, temperature * problem.unit, self._random,
+            TRIES * most, chosen, regions, ends,
+        )  # fmt: skip
+        owners = np.repeat(np.arange(made), np.diff(ends[: made + 1]))
+        return Apart(chosen[:made], regions[: ends[made]], owners)
+
+    def forget_sums(self) -> None:
+        """Recompute sums of neighbours when they are needed next, so that rounding does not add up."""
+        self._residuals = None
+
+    def keep(self, swaps: Apart, kept: NDArray[np.bool_]) -> None:
+        """Take back the swaps of `propose_apart` that are not kept, bool [swaps]."""
+        from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
+
+        kernel.take_back(
+            self._vectors, self._residuals, self.neighbours, self._twins, self._owners, self.edges,
+            swaps.slots, kept,
+        )  # fmt: skip
+        self.accepted += int(kept.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Swaps that have been made and do not meet.
+
+    Attributes
+    ----------
+    slots
+        The two slots of each, int64 [swaps, 2].
+    nodes
+        All nodes whose activations they may change, int64 [k], each once.
+    owners
+        Which swap each of these belongs to, int64 [k].
+    """
+
+    slots: NDArray[np.int64]
+    nodes: NDArray[np.int64]
+    owners: NDArray[np.int64]
+
+
+def shuffled(
+    lists: NeighbourLists, *, seed: int, reference_edges: ReferenceEdges = "free", rounds: int = 20
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Neighbours and edges of a random graph with the same degrees: `rounds` proposed swaps for each slot.
+
+    With `forbid`, edges of the reference that have gone do not come back; where degrees leave no other choice
+    some stay.
+    """
+    nothing = np.zeros((lists.num_nodes, 1), dtype=np.float32)
+    weights = np.zeros((lists.num_nodes, 1))
+    problem = RewiringProblem(lists, [nothing], weights, reference_edges)
+    rewirer = Rewirer(problem, seed=seed)
+    for _ in rewirer.anneal(Schedule(rounds * len(lists.active))):
+        pass
+    return rewirer.neighbours, rewirer.edges

@@ -1,0 +1,87 @@
+"""What a model sends along edges: every message-passing step, with its messages and their sums.
+
+PyTorch Geometric calls hooks of its own around `message` and `aggregate`; they say what a step sends whatever
+kind of convolution it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch_geometric.nn import MessagePassing
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from torch import Tensor, nn
+
+
+@dataclass(eq=False)
+class Hop:
+    """One step of message passing.
+
+    Attributes
+    ----------
+    edge_index
+        Along which it sends, int64 [2, e]: sources and targets; convolutions add self-loops.
+    messages
+        What is sent along each edge, float [e, d].
+    sums
+        What arrives at each node, float [n, d]: `leaf` is added to it, so that gradients can be taken there.
+    leaf
+        Zeros of that shape, with gradient.
+    """
+
+    edge_index: Tensor
+    messages: Tensor | None = None
+    sums: Tensor | None = None
+    leaf: Tensor | None = field(default=None, repr=False)
+
+
+class MessageRecorder:
+    """Context manager that notes the hops of a model while it runs, and leaves no trace on it.
+
+    Parameters
+    ----------
+    model
+        The model to listen to.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.hops: list[Hop] = []
+        self._model = model
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> MessageRecorder:
+        for module in self._model.modules():
+            if isinstance(module, MessagePassing):
+                for handle in (
+                    module.register_propagate_forward_pre_hook(self._begin),
+                    module.register_message_forward_hook(self._note_messages),
+                    module.register_aggregate_forward_hook(self._note_sums),
+                ):
+                    self._cleanup.callback(handle.remove)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def _begin(self, _module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        self.hops.append(Hop(arguments[0]))
+
+    def _note_messages(self, _module: nn.Module, _arguments: tuple[Any, ...], result: Tensor) -> None:
+        self.hops[-1].messages = result
+
+    def _note_sums(self, _module: nn.Module, _arguments: tuple[Any, ...], result: Tensor) -> Tensor:
+        hop = self.hops[-1]
+        hop.leaf = torch.zeros_like(result).requires_grad_()
+        hop.sums = result
+        return result + hop.leaf

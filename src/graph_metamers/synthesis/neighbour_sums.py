@@ -1,0 +1,131 @@
+"""What neighbours add up to, for any message-passing model: the guide by which a graph is rewired.
+
+A layer sees a node's neighbours through sums of messages. If every node's sums stay the same at every hop,
+all activations do. How much a change of one sum alters the matched layer is told by gradients of random
+combinations of its activations (Gauss-Newton), so hops, directions and nodes are weighed by what they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from graph_metamers.reading.messages import MessageRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from graph_metamers.reading import ModelView
+    from graph_metamers.reading.messages import Hop
+    from graph_metamers.types import Graph
+
+PROBES = 32
+LEAST_WEIGHT = 0.02  # of the mean: of nodes that the probes happened not to see
+LEAST_DIRECTION = 1e-5  # of the strongest direction: weaker ones are left out
+ROUNDS = 30  # of fitting senders and receivers in turns
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourSums:
+    """What is summed over neighbours at one hop, in coordinates that count alike.
+
+    Attributes
+    ----------
+    vectors
+        What a node sends to each neighbour, float64 [n, k].
+    weights
+        What a squared change of a node's sum costs, float64 [n], about: of the activation loss.
+    exact
+        Share of the messages' energy that `vectors` explain: 1 where a message depends on its sender and on
+        a factor of its receiver alone.
+    """
+
+    vectors: Tensor
+    weights: Tensor
+    exact: float
+
+
+def neighbour_sums(
+    view: ModelView, graph: Graph, layers: Sequence[str], generator: torch.Generator
+) -> list[NeighbourSums]:
+    """The sums of every hop that reaches some layers.
+
+    Parameters
+    ----------
+    view
+        The model; call inside `view.borrow()`.
+    graph
+        The reference.
+    layers
+        Matched together.
+    generator
+        Of the probes.
+
+    Notes
+    -----
+    Ours. Costs one forward and `PROBES` backward passes.
+    """
+    with torch.enable_grad(), MessageRecorder(view.model) as recorder:
+        taps = view.taps(graph, layers)
+        hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    values = [tap.value / (tap.value.detach().norm() * len(layers) ** 0.5) for tap in taps.values()]
+    leaves = [hop.leaf for hop in hops if hop.leaf is not None]
+    seen: list[list[Tensor]] = [[] for _ in leaves]
+    for number in range(PROBES):
+        weights = [torch.randn(value.shape, generator=generator).to(value) for value in values]
+        gradients = torch.autograd.grad(
+            values, leaves, weights, retain_graph=number < PROBES - 1, allow_unused=True
+        )
+        for place, gradient in enumerate(gradients):
+            if gradient is not None:
+                seen[place].append(gradient.flatten(1).double())
+    return [_sums(hop, probes) for hop, probes in zip(hops, seen, strict=True) if probes]
+
+
+def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
+    assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
+    sent, factors, exact = _senders(hop)
+    seen = torch.stack(probes)
+    moment = torch.einsum("pnk,pnl->kl", seen, seen) / seen[..., 0].numel()
+    values, directions = torch.linalg.eigh(moment)
+    kept = values > LEAST_DIRECTION * values[-1]
+    values, directions = values[kept], directions[:, kept]
+    strength = seen.square().sum(dim=2).mean(dim=0) / values.sum()
+    strength = strength + LEAST_WEIGHT * strength.mean()
+    return NeighbourSums(sent @ (directions * values.sqrt()), strength * factors.square(), exact)
+
+
+def _senders(hop: Hop) -> tuple[Tensor, Tensor, float]:
+    """Messages as f_v s_u: what senders send, [n, d], factors of receivers, [n], and the share explained.
+
+    The factor also has what the aggregation multiplies with, as a mean does.
+    """
+    assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
+    messages = hop.messages.detach().flatten(1).double()
+    source, target = hop.edge_index
+    num_nodes = len(hop.sums)
+    added = torch.zeros(num_nodes, messages.shape[1], dtype=torch.float64)
+    added.index_add_(0, target, messages)
+    arrived = hop.sums.detach().flatten(1).double()
+    scale = (added * arrived).sum(dim=1) / added.square().sum(dim=1).clamp(min=1e-300)
+    factors = torch.ones(num_nodes, dtype=torch.float64)
+    sent = torch.zeros_like(added)
+    for _ in range(ROUNDS):
+        sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_nodes)
+        along = (messages * sent[source]).sum(dim=1)
+        factors = _ratio(target, along[:, None], sent[source].square().sum(dim=1), num_nodes)[:, 0]
+        factors = factors / factors[factors > 0].mean() if bool((factors > 0).any()) else factors
+    sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_nodes)
+    rest = (messages - factors[target, None] * sent[source]).square().sum()
+    return sent, factors * scale, float(1 - rest / messages.square().sum().clamp(min=1e-300))
+
+
+def _ratio(owner: Tensor, above: Tensor, below: Tensor, count: int) -> Tensor:
+    """Sum of `above`, [e, d], over sum of `below`, [e], for each owner, [count, d]; 0 for 0 / 0."""
+    upper = torch.zeros(count, above.shape[1], dtype=torch.float64).index_add_(0, owner, above)
+    lower = torch.zeros(count, dtype=torch.float64).index_add_(0, owner, below)
+    return upper / lower.clamp(min=1e-300)[:, None]

@@ -1,0 +1,107 @@
+"""Rewire: other edges, the same degrees, and sums over neighbours that stay nearly the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.graphs.rewiring import Rewirer, RewiringProblem
+from graph_metamers.graphs.set_matching import CHUNK, Schedule
+from graph_metamers.parameters import check_integer, check_real
+from graph_metamers.randomness import generator_for
+from graph_metamers.synthesis.edge_problem import EdgeProblem
+from graph_metamers.synthesis.neighbour_sums import PROBES
+from graph_metamers.synthesis.solvers.rewire_polish import RewirePolish
+from graph_metamers.synthesis.status import Status
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graph_metamers.synthesis.problem import Problem
+    from graph_metamers.synthesis.solvers.search import Search, Solution
+
+HOTTEST, COLDEST = 1.0, 0.001  # in units of what one neighbour more costs
+REPORTS = 10  # evaluations while annealing
+BYTES_OF_A_SLOT = 64
+
+
+@dataclass(frozen=True)
+class Rewire:
+    """Swaps the ends of edges, so that every node's neighbours add up to what they did.
+
+    Two edges a - b and c - d become a - d and c - b. What a node is sent at each hop, on the reference, is
+    measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
+    change of these sums: four nodes a swap, no evaluation. The loss of the unmodified model is reported as
+    it goes, and the graph with the lowest one is the result.
+
+    Parameters
+    ----------
+    proposals
+        Swaps that are proposed for every edge; they cost no evaluation.
+    penalty
+        For each edge of the reference with `Structure(reference_edges="charge")`, in units of what one
+        neighbour more in an average sum costs.
+
+    Notes
+    -----
+    Ours. If the sums at every hop stay the same, so do all activations, for any message-passing model; where
+    messages depend on sender and receiver together (attention), or are not added up (max), the sums are a
+    guide. Time: some million proposals a second for sums of 20 numbers. Memory: `BYTES_OF_A_SLOT` for
+    each edge and direction, and the sums.
+    """
+
+    proposals: int = 3000
+    penalty: float = 1.0
+    name: ClassVar[str] = "rewire"
+
+    def __post_init__(self) -> None:
+        check_integer("proposals", self.proposals, low=0)
+        check_real("penalty", self.penalty, low=0)
+
+    def memory(self, point: Tensor) -> int:
+        """See `Solver.memory`."""
+        return BYTES_OF_A_SLOT * point.numel()
+
+    def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
+        """See `Solver.solve`."""
+        if not isinstance(problem, EdgeProblem):
+            raise ParameterError("solver", "'lbfgs', 'adam' or 'word_swaps' where features vary", self.name)
+        variables = problem.structure
+        status = self._record(problem, start, search)
+        if status is not None:
+            return search.finish(status, start)
+        sums = problem.sums(generator_for("neighbour sums", 0))
+        search.steps += PROBES
+        charge = self.penalty if variables.structure.reference_edges == "charge" else 0.0
+        matching = RewiringProblem(
+            variables.lists,
+            [one.vectors.numpy() for one in sums],
+            np.stack([one.weights.numpy() for one in sums], axis=1),
+            variables.structure.reference_edges,
+            charge,
+        )
+        neighbours, edges = variables.lists_at(start)
+        rewirer = Rewirer(matching, seed=0, neighbours=neighbours, edges=edges)
+        schedule = Schedule(self.proposals * len(variables.lists.active), HOTTEST, COLDEST)
+        chunk, reported = min(CHUNK, max(1, -(-schedule.proposals // REPORTS))), 0
+        for done in rewirer.anneal(schedule, chunk=chunk):
+            if (done - reported) * REPORTS < schedule.proposals:
+                continue
+            reported = done
+            point = variables.point_of(rewirer.neighbours, rewirer.edges)
+            status = self._record(problem, point, search)
+            if status is not None:
+                return search.finish(status, point)
+        if variables.lists.directed or not problem.items_are_nodes:
+            return search.finish(Status.MAX_STEPS, start)
+        return search.finish(RewirePolish(problem, rewirer, search, len(sums)).run(), start)
+
+    @staticmethod
+    def _record(problem: EdgeProblem, point: Tensor, search: Search) -> Status | None:
+        shares = problem.shares_at(problem.structure.edge_index(point))
+        search.steps += 1
+        return search.record(torch.clone(point), float(shares.sum()))

@@ -1,0 +1,164 @@
+"""Rewiring against brute force, and what must stay whatever is swapped."""
+
+from __future__ import annotations
+
+import itertools
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import graph_metamers as gm
+from graph_metamers.graphs.rewiring import NeighbourLists, Rewirer, RewiringProblem, shuffled
+from graph_metamers.graphs.set_matching import Schedule
+
+
+def both_ways(graph):
+    pairs = np.array(list(graph.edges()), dtype=np.int64).reshape(-1, 2)
+    return np.concatenate([pairs, pairs[:, ::-1]]).T
+
+
+def drawn(nodes=30, edges=60, seed=0, *, directed=False):
+    graph = nx.gnm_random_graph(nodes, edges, seed=seed, directed=directed)
+    edge_index = np.array(list(graph.edges())).T if directed else both_ways(graph)
+    return NeighbourLists.of(edge_index, nodes, directed=directed), edge_index
+
+
+def problem_of(lists, seed=0, hops=2, rule="free"):
+    generator = np.random.default_rng(seed)
+    vectors = [generator.normal(size=(lists.num_nodes, 3 + hop)) for hop in range(hops)]
+    weights = generator.uniform(0.1, 2, size=(lists.num_nodes, hops))
+    return RewiringProblem(lists, vectors, weights, rule)
+
+
+def run(problem, proposals=20_000, hottest=0.0, coldest=0.0, seed=0):
+    rewirer = Rewirer(problem, seed=seed)
+    for _ in rewirer.anneal(Schedule(proposals, hottest, coldest)):
+        pass
+    return rewirer
+
+
+def keys(edge_index, nodes):
+    return edge_index[1] * nodes + edge_index[0]
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("rule", ["free", "charge", "forbid"])
+def test_degrees_stay_and_no_edge_is_doubled_or_becomes_a_loop(directed, rule):
+    lists, before = drawn(directed=directed)
+    rewirer = run(problem_of(lists, rule=rule), hottest=10.0, coldest=1.0)
+    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    n = lists.num_nodes
+    assert rewirer.accepted > 100
+    for side in range(2):
+        assert np.array_equal(np.bincount(before[side], minlength=n), np.bincount(after[side], minlength=n))
+    assert len(np.unique(keys(after, n))) == after.shape[1]
+    assert (after[0] != after[1]).all()
+    if not directed:
+        assert set(keys(after, n)) == set(keys(after[::-1], n))
+        assert np.array_equal(rewirer._twins, lists.twins_of(rewirer.neighbours))
+    if rule == "forbid":
+        back = Rewirer(
+            problem_of(lists, rule=rule), seed=5, neighbours=rewirer.neighbours, edges=rewirer.edges
+        )
+        for _ in back.anneal(Schedule(20_000)):
+            assert lists.kept(back.neighbours) <= lists.kept(rewirer.neighbours)
+
+
+def test_self_loops_doubled_and_protected_edges_stay():
+    edge_index = np.array([[0, 1, 2, 3, 4, 5, 0, 6, 6, 7, 7], [1, 0, 3, 2, 5, 4, 0, 7, 7, 6, 6]])
+    fixed = np.zeros(11, dtype=bool)
+    fixed[0] = True  # 0 - 1, and so 1 - 0
+    lists = NeighbourLists.of(edge_index, 8, directed=False, fixed=fixed)
+    neighbours, edges = shuffled(lists, seed=0, rounds=200)
+    after = lists.edge_index(neighbours, edges)
+    kept = [0, 1, 6, 7, 8, 9, 10]
+    assert np.array_equal(after[:, kept], edge_index[:, kept])
+    assert lists.active.size == 4
+
+
+def test_a_pure_descent_ends_where_no_swap_is_better():
+    lists, _ = drawn(12, 20)
+    problem = problem_of(lists, hops=1)
+    start, edges = shuffled(lists, seed=1)
+    rewirer = Rewirer(problem, seed=0, neighbours=start, edges=edges)
+    for _ in rewirer.anneal(Schedule(100_000)):
+        pass
+    now = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    pairs = {tuple(sorted(pair)) for pair in now.T.tolist()}
+    least = rewirer.cost
+    for (a, b), (c, d) in itertools.permutations([*pairs, *((q, p) for p, q in pairs)], 2):
+        if len({a, b, c, d}) < 4 or {tuple(sorted((a, d))), tuple(sorted((c, b)))} & pairs:
+            continue
+        swapped = (pairs - {tuple(sorted((a, b))), tuple(sorted((c, d)))}) | {
+            tuple(sorted((a, d))),
+            tuple(sorted((c, b))),
+        }
+        graph = nx.Graph(list(swapped))
+        cost = brute_cost(problem, graph)
+        assert cost >= least - 1e-4 * problem.unit
+
+
+def brute_cost(problem, graph):
+    lists = problem.lists
+    reference = nx.Graph(list(zip(lists.owners.tolist(), lists.neighbours.tolist(), strict=True)))
+    total = 0.0
+    for hop, vectors in enumerate(problem.vectors):
+        for node in range(lists.num_nodes):
+            now = sum((vectors[u] for u in graph.adj.get(node, ())), np.zeros(vectors.shape[1]))
+            before = sum((vectors[u] for u in reference.adj.get(node, ())), np.zeros(vectors.shape[1]))
+            total += problem.weights[node, hop] * np.square(now - before).sum()
+    return total
+
+
+def test_the_cost_is_that_of_brute_force():
+    lists, _ = drawn(12, 20)
+    problem = problem_of(lists)
+    neighbours, edges = shuffled(lists, seed=3)
+    now = lists.edge_index(neighbours, edges)
+    assert problem.cost(neighbours) == pytest.approx(brute_cost(problem, nx.Graph(now.T.tolist())))
+    assert problem.cost(lists.neighbours) == 0
+
+
+def test_annealing_finds_the_graph_of_least_cost_on_six_nodes():
+    reference = nx.path_graph(6)
+    lists = NeighbourLists.of(both_ways(reference), 6, directed=False)
+    problem = problem_of(lists, hops=1, rule="forbid")
+    degrees = dict(reference.degree())
+    pairs = list(itertools.combinations(range(6), 2))
+    others = (nx.Graph(list(chosen)) for chosen in itertools.combinations(pairs, 5))
+    allowed = [
+        graph
+        for graph in others
+        if {v: graph.degree(v) if v in graph else 0 for v in range(6)} == degrees
+        and not any(graph.has_edge(*edge) for edge in reference.edges())
+    ]
+    least = min(brute_cost(problem, graph) for graph in allowed)
+    neighbours, edges = shuffled(lists, seed=0, reference_edges="forbid", rounds=500)
+    assert lists.kept(neighbours) == 0
+    rewirer = Rewirer(problem, seed=0, neighbours=neighbours, edges=edges)
+    costs = [rewirer.cost for _ in rewirer.anneal(Schedule(20_000, 10.0, 0.01), chunk=1000)]
+    assert min(costs) == pytest.approx(least)
+
+
+def test_attributes_go_with_their_edge():
+    lists, before = drawn()
+    neighbours, edges = shuffled(lists, seed=4)
+    after = lists.edge_index(neighbours, edges)
+    half = before.shape[1] // 2
+    for column in range(half):  # both directions of one edge keep the two columns of one edge
+        assert {*after[:, column]} == {*after[:, column + half]}
+
+
+def test_one_seed_gives_one_graph_and_a_continued_search_is_consistent():
+    lists, _ = drawn()
+    one, other = (run(problem_of(lists), seed=3, hottest=1.0, coldest=0.1) for _ in range(2))
+    assert np.array_equal(one.neighbours, other.neighbours)
+    assert not np.array_equal(
+        one.neighbours, run(problem_of(lists), seed=4, hottest=1.0, coldest=0.1).neighbours
+    )
+
+
+def test_an_edge_without_its_reverse_is_refused_where_edges_have_no_direction():
+    with pytest.raises(gm.ParameterError, match="'directed' parameter must be True"):
+        NeighbourLists.of(np.array([[0, 1], [1, 2]]), 3, directed=False)

@@ -1,0 +1,159 @@
+"""Structure metamers: generate() with edges that vary."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GATv2Conv, GraphSAGE, SGConv
+from torch_geometric.utils import is_undirected
+
+import graph_metamers as gm
+from graph_metamers.metrics.fidelity import activation_loss
+from graph_metamers.randomness import generator_for
+from graph_metamers.reading import ModelView
+from graph_metamers.synthesis.neighbour_sums import neighbour_sums
+
+FEW = gm.Rewire(proposals=300)
+BASIC = {
+    "gcn": lambda: GCN(16, 8, num_layers=2, out_channels=3),
+    "sage": lambda: GraphSAGE(16, 8, num_layers=2, out_channels=3),
+    "sage max": lambda: GraphSAGE(16, 8, num_layers=2, out_channels=3, aggr="max"),
+    "gin": lambda: GIN(16, 8, num_layers=2, out_channels=3),
+    "gat": lambda: GAT(16, 8, num_layers=2, out_channels=3, heads=2),
+}
+
+
+class One(torch.nn.Module):
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x, edge_index):
+        return self.conv(x, edge_index)
+
+
+SINGLE = {
+    "gatv2": lambda: One(GATv2Conv(16, 4)),
+    "cheb": lambda: One(ChebConv(16, 4, K=3)),
+    "sgc": lambda: One(SGConv(16, 4, K=2)),
+}
+
+
+def drawn(nodes=60, edges=150, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    pairs = torch.randint(nodes, (2, edges), generator=generator)
+    pairs = pairs[:, pairs[0] != pairs[1]].sort(dim=0).values.unique(dim=1)
+    x = torch.randn(nodes, 16, generator=generator)
+    return Data(x=x, edge_index=torch.cat([pairs, pairs.flip(0)], dim=1))
+
+
+def keys(graph):
+    return set(map(tuple, graph.edge_index.T.tolist()))
+
+
+@pytest.mark.parametrize("name", [*BASIC, *SINGLE])
+def test_other_edges_the_same_degrees_and_a_lower_loss_than_a_random_graph(name):
+    torch.manual_seed(0)
+    model, graph = (BASIC | SINGLE)[name](), drawn()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    metamer = gm.generate(model, graph, "output", vary="structure", solver=FEW, tolerance=1e-4)
+    assert not keys(metamer.graph) & keys(graph)
+    assert len(keys(metamer.graph)) == len(keys(graph))
+    assert is_undirected(metamer.graph.edge_index)
+    for side in range(2):
+        degrees = [torch.bincount(g.edge_index[side], minlength=60) for g in (metamer.graph, graph)]
+        assert torch.equal(*degrees)
+    assert torch.equal(metamer.graph.x, graph.x)
+    assert metamer.activation_loss < 0.6 * metamer.start_loss
+    assert metamer.input_distance.raw == 1
+    assert metamer.input_distance.scaled >= 1
+    model.eval()
+    with torch.no_grad():
+        ours, theirs = (model(g.x, g.edge_index).double() for g in (metamer.graph, graph))
+    assert metamer.activation_loss == pytest.approx(float(activation_loss(ours, theirs)), rel=1e-5)
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())
+
+
+def test_sums_of_a_gcn_are_exact_and_say_what_rewiring_does_to_its_first_layer():
+    """For a linear layer the cost is the loss to rounding, up to what the probes estimate."""
+    torch.manual_seed(0)
+    conv, graph = One(SGConv(16, 16, K=1, bias=False)), drawn()
+    view = ModelView(conv.eval())
+    with view.borrow():
+        (sums,) = neighbour_sums(view, graph, ["output"], generator_for("test", 0))
+    assert sums.exact == pytest.approx(1, abs=1e-6)
+
+
+def test_directed_graphs_keep_both_degrees_and_their_attributes():
+    generator = torch.Generator().manual_seed(1)
+    edge_index = torch.randint(40, (2, 120), generator=generator)
+    edge_index = edge_index[:, edge_index[0] != edge_index[1]].unique(dim=1)
+    count = edge_index.shape[1]
+    graph = Data(x=torch.randn(40, 16), edge_index=edge_index, kind=torch.arange(count))
+    metamer = gm.generate(BASIC["sage"](), graph, "output", vary="structure", solver=FEW)
+    for side in range(2):
+        degrees = [torch.bincount(g.edge_index[side], minlength=40) for g in (metamer.graph, graph)]
+        assert torch.equal(*degrees)
+    assert torch.equal(metamer.graph.kind, graph.kind)
+    assert not keys(metamer.graph) & keys(graph)
+
+
+def test_protected_edges_stay_and_free_ones_may_come_back():
+    graph = drawn()
+    protected = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.3
+    vary = gm.Structure(protected=protected)
+    metamer = gm.generate(BASIC["gcn"](), graph, "act", vary=vary, solver=FEW)
+    held = graph.edge_index[:, protected]
+    assert torch.equal(metamer.graph.edge_index[:, protected], held)
+    assert set(map(tuple, held.T.tolist())) | set(map(tuple, held.flip(0).T.tolist())) == keys(
+        metamer.graph
+    ) & keys(graph)
+    free = gm.generate(BASIC["gcn"](), graph, "act", vary=gm.Structure(reference_edges="free"), solver=FEW)
+    assert keys(free.graph) & keys(graph)
+    assert free.activation_loss <= metamer.activation_loss
+
+
+def test_a_saved_structure_metamer_comes_back(tmp_path):
+    metamer = gm.generate(BASIC["gcn"](), drawn(), "act", vary="structure", solver=FEW)
+    metamer.save(tmp_path / "metamer")
+    loaded = gm.load_metamer(tmp_path / "metamer")
+    assert torch.equal(loaded.graph.edge_index, metamer.graph.edge_index)
+    assert repr(loaded) == repr(metamer)
+    assert metamer.config["vary"]["edges"]["reference_edges"] == "forbid"
+
+
+def test_seeds_give_different_graphs_and_one_seed_one():
+    graph = drawn()
+    one, other = gm.generate_many(BASIC["gcn"](), graph, "act", vary="structure", solver=FEW, seeds=[0, 1])
+    assert keys(one.graph) != keys(other.graph)
+    torch.manual_seed(0)
+    model = BASIC["gcn"]()
+    first, again = (gm.generate(model, graph, "act", vary="structure", solver=FEW) for _ in range(2))
+    assert torch.equal(first.graph.edge_index, again.graph.edge_index)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "lbfgs"}, "'solver' parameter must be 'rewire'"),
+        ({"objective": "farthest"}, "'objective' parameter must be 'match'"),
+        ({"index": [0]}, "'index' parameter must be left out"),
+        ({"init": "permuted"}, "'init' parameter must be 'noise' or 'reference'"),
+        ({"vary": gm.Structure(protected=torch.ones(3, dtype=torch.bool))}, r"bool tensor of shape \["),
+    ],
+)
+def test_what_is_about_features_is_refused(options, message):
+    with pytest.raises(gm.ParameterError, match=message):
+        gm.generate(BASIC["gcn"](), drawn(), "act", **{"vary": "structure", **options})
+
+
+def test_several_graphs_and_graphs_without_a_choice_are_refused():
+    with pytest.raises(gm.ParameterError, match="several graphs"):
+        gm.generate(BASIC["gcn"](), Batch.from_data_list([drawn(), drawn()]), "act", vary="structure")
+    lonely = Data(x=torch.randn(3, 16), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    alone = gm.Structure(protected=torch.ones(2, dtype=torch.bool))
+    with pytest.raises(gm.ParameterError, match="no two edges may vary"):
+        gm.generate(BASIC["gcn"](), lonely, "act", vary=alone)
+    with pytest.raises(gm.ParameterError, match="'solver' parameter must be 'lbfgs'"):
+        gm.generate(BASIC["gcn"](), drawn(), "act", solver="rewire")
