@@ -14,7 +14,7 @@ from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums
 
-FEW = gm.Rewire(proposals=300)
+FEW = {"solver": gm.Rewire(proposals=300), "budget": gm.Budget(steps=70)}
 BASIC = {
     "gcn": lambda: GCN(16, 8, num_layers=2, out_channels=3),
     "sage": lambda: GraphSAGE(16, 8, num_layers=2, out_channels=3),
@@ -57,7 +57,7 @@ def test_other_edges_the_same_degrees_and_a_lower_loss_than_a_random_graph(name)
     torch.manual_seed(0)
     model, graph = (BASIC | SINGLE)[name](), drawn()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    metamer = gm.generate(model, graph, "output", vary="structure", solver=FEW, tolerance=1e-4)
+    metamer = gm.generate(model, graph, "output", vary="structure", **FEW, tolerance=1e-4)
     assert not keys(metamer.graph) & keys(graph)
     assert len(keys(metamer.graph)) == len(keys(graph))
     assert is_undirected(metamer.graph.edge_index)
@@ -91,7 +91,7 @@ def test_directed_graphs_keep_both_degrees_and_their_attributes():
     edge_index = edge_index[:, edge_index[0] != edge_index[1]].unique(dim=1)
     count = edge_index.shape[1]
     graph = Data(x=torch.randn(40, 16), edge_index=edge_index, kind=torch.arange(count))
-    metamer = gm.generate(BASIC["sage"](), graph, "output", vary="structure", solver=FEW)
+    metamer = gm.generate(BASIC["sage"](), graph, "output", vary="structure", **FEW)
     for side in range(2):
         degrees = [torch.bincount(g.edge_index[side], minlength=40) for g in (metamer.graph, graph)]
         assert torch.equal(*degrees)
@@ -103,19 +103,19 @@ def test_protected_edges_stay_and_free_ones_may_come_back():
     graph = drawn()
     protected = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(0)) < 0.3
     vary = gm.Structure(protected=protected)
-    metamer = gm.generate(BASIC["gcn"](), graph, "act", vary=vary, solver=FEW)
+    metamer = gm.generate(BASIC["gcn"](), graph, "act", vary=vary, **FEW)
     held = graph.edge_index[:, protected]
     assert torch.equal(metamer.graph.edge_index[:, protected], held)
     assert set(map(tuple, held.T.tolist())) | set(map(tuple, held.flip(0).T.tolist())) == keys(
         metamer.graph
     ) & keys(graph)
-    free = gm.generate(BASIC["gcn"](), graph, "act", vary=gm.Structure(reference_edges="free"), solver=FEW)
+    free = gm.generate(BASIC["gcn"](), graph, "act", vary=gm.Structure(reference_edges="free"), **FEW)
     assert keys(free.graph) & keys(graph)
     assert free.activation_loss <= metamer.activation_loss
 
 
 def test_a_saved_structure_metamer_comes_back(tmp_path):
-    metamer = gm.generate(BASIC["gcn"](), drawn(), "act", vary="structure", solver=FEW)
+    metamer = gm.generate(BASIC["gcn"](), drawn(), "act", vary="structure", **FEW)
     metamer.save(tmp_path / "metamer")
     loaded = gm.load_metamer(tmp_path / "metamer")
     assert torch.equal(loaded.graph.edge_index, metamer.graph.edge_index)
@@ -125,11 +125,11 @@ def test_a_saved_structure_metamer_comes_back(tmp_path):
 
 def test_seeds_give_different_graphs_and_one_seed_one():
     graph = drawn()
-    one, other = gm.generate_many(BASIC["gcn"](), graph, "act", vary="structure", solver=FEW, seeds=[0, 1])
+    one, other = gm.generate_many(BASIC["gcn"](), graph, "act", vary="structure", **FEW, seeds=[0, 1])
     assert keys(one.graph) != keys(other.graph)
     torch.manual_seed(0)
     model = BASIC["gcn"]()
-    first, again = (gm.generate(model, graph, "act", vary="structure", solver=FEW) for _ in range(2))
+    first, again = (gm.generate(model, graph, "act", vary="structure", **FEW) for _ in range(2))
     assert torch.equal(first.graph.edge_index, again.graph.edge_index)
 
 
