@@ -14,7 +14,7 @@ from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums
 
-FEW = {"solver": gm.Rewire(proposals=300), "budget": gm.Budget(steps=70)}
+FEW = {"solver": gm.Rewire(proposals=300), "budget": gm.Budget(steps=200)}
 BASIC = {
     "gcn": lambda: GCN(16, 8, num_layers=2, out_channels=3),
     "sage": lambda: GraphSAGE(16, 8, num_layers=2, out_channels=3),
