@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from graph_metamers.inputs.structure import StructureVariables
     from graph_metamers.synthesis.neighbour_sums import NeighbourSums
-    from graph_metamers.synthesis.settings import SearchSettings
     from graph_metamers.types import Graph
 
 
@@ -86,23 +85,23 @@ class EdgeProblem(Problem):
         return neighbour_sums(view, self.seen, list(self.targets), generator)
 
 
-def edge_problem(problem: Problem, settings: SearchSettings) -> EdgeProblem:
+def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
     """The problem of finding edges; call inside `view.borrow()`.
 
     Parameters
     ----------
     problem
         Whose variables are a `StructureVariables`.
-    settings
+    objective
         Of the search.
 
     Raises
     ------
     ParameterError
-        If settings are about features.
+        If the objective or the items are those of a search for features.
     """
-    if settings.objective != "match":
-        raise ParameterError("objective", "'match' where edges vary", settings.objective)
+    if objective != "match":
+        raise ParameterError("objective", "'match' where edges vary", objective)
     if problem.index is not None:
         raise ParameterError(
             "index", "left out where edges vary: all items have to match", problem.index.tolist()

@@ -206,7 +206,7 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         items, num_items = _items(targets, graph)
         problem = Problem(view, variables, targets, _index(settings.index, num_items))
         if structure is not None:
-            problem = edge_problem(problem, settings)
+            problem = edge_problem(problem, settings.objective)
         _require_energy(problem)
         if problem.index is not None and structure is None:
             problem = problem.restricted(generator_for("probe", 0))
