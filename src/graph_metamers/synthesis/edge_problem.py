@@ -79,10 +79,10 @@ class EdgeProblem(Problem):
         ]
         return torch.stack(errors).mean(dim=0)
 
-    def sums(self, generator: torch.Generator) -> list[NeighbourSums]:
+    def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
         """What neighbours add up to, hop by hop; see `neighbour_sums`."""
         view = self.view if self.compression is None else self.compression.view
-        return neighbour_sums(view, self.seen, list(self.targets), generator)
+        return neighbour_sums(view, self.seen, list(self.targets), generator, probes=probes)
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:

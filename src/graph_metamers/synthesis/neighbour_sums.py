@@ -50,7 +50,12 @@ class NeighbourSums:
 
 
 def neighbour_sums(
-    view: ModelView, graph: Graph, layers: Sequence[str], generator: torch.Generator
+    view: ModelView,
+    graph: Graph,
+    layers: Sequence[str],
+    generator: torch.Generator,
+    *,
+    probes: int = PROBES,
 ) -> list[NeighbourSums]:
     """The sums of every hop that reaches some layers.
 
@@ -64,10 +69,17 @@ def neighbour_sums(
         Matched together.
     generator
         Of the probes.
+    probes
+        How many random combinations of activations are differentiated, at least 1.
+
+    Returns
+    -------
+    list of NeighbourSums
+        In the order of the hops; empty for a model that passes no messages.
 
     Notes
     -----
-    Ours. Costs one forward and `PROBES` backward passes.
+    Ours. Costs one forward and `probes` backward passes.
     """
     with torch.enable_grad(), MessageRecorder(view.model) as recorder:
         taps = view.taps(graph, layers)
@@ -75,10 +87,12 @@ def neighbour_sums(
     values = [tap.value / (tap.value.detach().norm() * len(layers) ** 0.5) for tap in taps.values()]
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
     seen: list[list[Tensor]] = [[] for _ in leaves]
-    for number in range(PROBES):
+    if not leaves:
+        return []
+    for number in range(probes):
         weights = [torch.randn(value.shape, generator=generator).to(value) for value in values]
         gradients = torch.autograd.grad(
-            values, leaves, weights, retain_graph=number < PROBES - 1, allow_unused=True
+            values, leaves, weights, retain_graph=number < probes - 1, allow_unused=True
         )
         for place, gradient in enumerate(gradients):
             if gradient is not None:

@@ -75,8 +75,7 @@ def test_other_edges_the_same_degrees_and_a_lower_loss_than_a_random_graph(name)
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())
 
 
-def test_sums_of_a_gcn_are_exact_and_say_what_rewiring_does_to_its_first_layer():
-    """For a linear layer the cost is the loss to rounding, up to what the probes estimate."""
+def test_what_senders_send_explains_the_messages_of_a_convolution_with_fixed_coefficients():
     torch.manual_seed(0)
     conv, graph = One(SGConv(16, 16, K=1, bias=False)), drawn()
     view = ModelView(conv.eval())
@@ -157,3 +156,33 @@ def test_several_graphs_and_graphs_without_a_choice_are_refused():
         gm.generate(BASIC["gcn"](), lonely, "act", vary=alone)
     with pytest.raises(gm.ParameterError, match="'solver' parameter must be 'lbfgs'"):
         gm.generate(BASIC["gcn"](), drawn(), "act", solver="rewire")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 20, 60])
+def test_the_budget_is_kept(steps):
+    options = {"vary": "structure", "solver": gm.Rewire(proposals=20), "tolerance": 0.0}
+    metamer = gm.generate(BASIC["gcn"](), drawn(), "output", budget=gm.Budget(steps=steps), **options)
+    assert metamer.steps <= steps
+    assert metamer.relaxed_loss == pytest.approx(metamer.activation_loss, rel=1e-4)
+
+
+class Dense(torch.nn.Module):
+    """Adds up neighbours by a product, or does not look at them."""
+
+    def __init__(self, *, looks):
+        super().__init__()
+        self.linear, self.looks = torch.nn.Linear(16, 4), looks
+
+    def forward(self, x, edge_index):
+        adjacency = torch.eye(len(x))
+        if self.looks:
+            adjacency = adjacency.index_put((edge_index[1], edge_index[0]), torch.ones(edge_index.shape[1]))
+        return adjacency @ self.linear(x)
+
+
+def test_edges_that_a_model_does_not_look_at_are_free_and_others_need_messages():
+    metamer = gm.generate(Dense(looks=False), drawn(), "output", vary="structure")
+    assert metamer.is_metamer
+    assert metamer.activation_loss == 0
+    with pytest.raises(gm.ParameterError, match="receives no messages"):
+        gm.generate(Dense(looks=True), drawn(), "output", vary="structure")

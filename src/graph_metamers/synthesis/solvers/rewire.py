@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 HOTTEST, COLDEST = 1.0, 0.001  # in units of what one neighbour more costs
 REPORTS = 10  # evaluations while annealing
+FEWEST_STEPS = 2  # a probe, and the loss of what it leads to
 BYTES_OF_A_SLOT = 64
 
 
@@ -72,10 +73,17 @@ class Rewire:
             raise ParameterError("solver", "'lbfgs', 'adam' or 'word_swaps' where features vary", self.name)
         variables = problem.structure
         status = self._record(problem, start, search)
+        if status is None and search.steps_left < FEWEST_STEPS:
+            status = Status.MAX_STEPS
         if status is not None:
             return search.finish(status, start)
-        sums = problem.sums(generator_for("neighbour sums", 0))
-        search.steps += PROBES
+        probes = min(PROBES, search.steps_left // 2)
+        sums = problem.sums(generator_for("neighbour sums", 0), probes)
+        search.steps += probes
+        if not sums:
+            raise ParameterError(
+                "vary", "'features' for a model whose layer receives no messages along edges", "structure"
+            )
         charge = self.penalty if variables.structure.reference_edges == "charge" else 0.0
         matching = RewiringProblem(
             variables.lists,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_SWAPS = 400  # tried with one run of the model
 TEMPERATURE = 0.01  # of the guide, in units of what one neighbour more costs
-REFRESH = 50  # runs between two recomputations of the guide's sums
+REFRESH = 50  # runs between two recomputations of the guide's sums, and of the loss of the whole graph
 RECORDS_APART = 5  # runs
 
 
@@ -53,8 +53,9 @@ class RewirePolish:
         for number in range(search.budget.steps):
             if status is not None:
                 break
-            if number % REFRESH == 0:
+            if number % REFRESH == REFRESH - 1 and search.steps_left > 1:
                 self.rewirer.forget_sums()
+                shares = self._shares()  # what was added up swap by swap, told anew by the model
             swaps = self.rewirer.propose_apart(MOST_SWAPS, radius=self.hops - 1, temperature=TEMPERATURE)
             if not len(swaps.slots):
                 return Status.STALLED
