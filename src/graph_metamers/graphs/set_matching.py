@@ -225,6 +225,7 @@ class Annealer:
             raise ParameterError("columns", "'free' or 'kept'", columns)
         self._problem, self._columns = problem, columns
         self._vectors = np.ascontiguousarray(problem.vectors)
+        self._squares = np.square(self._vectors).sum(axis=1)
         groups = len(problem.targets)
         self._weights = np.ones(groups) if problem.weights is None else problem.weights.astype(np.float64)
         owners, items = problem.members.nonzero()
@@ -277,7 +278,7 @@ class Annealer:
             yield first + count
 
     def improve(self, groups: NDArray[np.int64], costs: LocalCosts, *, pool: int) -> None:
-        """Make the best exchange in each of some groups, again and again, until none lowers its local cost.
+        """Lower the local cost of each of some groups by exchanges, the best one first (tabu search).
 
         Targets and weights play no part. What was best so far is forgotten.
 
@@ -288,11 +289,14 @@ class Annealer:
         costs
             Theirs.
         pool
-            How many random items a group is offered; all of them if there are no more.
+            Out of how many random items a group chooses; out of all if there are no more. Of these the most
+            promising ones are looked at closely, and no others.
 
         Notes
         -----
-        Ours. Time for a group of s items: O(pool (p k + s (p + k))), of which most is a matrix product.
+        *Ours*, but for tabu search (Glover 1989). A group is left where no single exchange with one of these
+        items lowers its cost. Time for a group of s items: O(pool s k), and O(s + p + k) for each promising
+        item and exchange.
         """
         from graph_metamers.graphs import set_matching_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
 
@@ -301,8 +305,8 @@ class Annealer:
             for part in (costs.probes, costs.pulls, costs.ridges, costs.penalties)
         )
         self._accepted += kernel.improve_groups(
-            self._vectors, probes, pulls, ridges, penalties, groups, self._starts, self._items, self._status,
-            pool, MOST_EXCHANGES, self._random,
+            self._vectors, self._squares, probes, pulls, ridges, penalties, groups,
+            self._starts, self._items, self._status, pool, MOST_EXCHANGES, self._random,
         )  # fmt: skip
         self._forget()
 

@@ -15,6 +15,10 @@ MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status
 DRAWN = 8  # the same, while a pool is drawn
 COOL_EVERY = 64  # proposals between two temperatures
 LEAST_GAIN = 1e-5  # of an item's largest square: less is rounding in float32
+PROMISING = 150  # items that a group is offered
+PATIENCE = 30  # exchanges beyond the lowest cost, in search of a lower one
+STAYS_OUT, STAYS_IN = 8, 3  # exchanges for which an item that was dropped or taken is left alone
+LARGEST_REST = 4  # of so many items outside or inside one at most is left alone
 
 _MULTIPLY_1, _MULTIPLY_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -151,25 +155,17 @@ def exchange_between_groups(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def draw_pool(group, held, status, size, pool, state):  # type: ignore[no-untyped-def]
-    """Write items that a group may take behind its `held` own ones; returns how many there are in all.
-
-    All of them if `size` allows, else those among `size` random ones.
-    """
-    num_items, filled = status.shape[1], held
-    if size >= num_items:
-        for item in range(num_items):
-            if not status[group, item] & (MEMBER | FORBIDDEN):
-                pool[filled] = item
-                filled += 1
-        return filled
+def draw_pool(group, own, status, size, pool, state):  # type: ignore[no-untyped-def]
+    """Write `own` items and, behind them, others that a group may take, out of `size` random ones."""
+    num_items, filled = status.shape[1], own.shape[0]
+    pool[:filled] = own
     for _ in range(size):
         item = random_below(state, num_items)
         if not status[group, item] & (MEMBER | FORBIDDEN | DRAWN):
             status[group, item] |= DRAWN
             pool[filled] = item
             filled += 1
-    for place in range(held, filled):
+    for place in range(own.shape[0], filled):
         status[group, pool[place]] &= ~DRAWN
     return filled
 
@@ -183,72 +179,123 @@ def lowest_difference(costs, products):  # type: ignore[no-untyped-def]
     return lowest
 
 
-@njit(cache=True)
-def descend(vectors, probes, pull, ridge, charges, held, most):  # type: ignore[no-untyped-def]
-    """Make the exchange that lowers the cost most, until none does.
+@njit(cache=True, fastmath={"nnan", "nsz", "reassoc", "contract"})
+def lower_all(lowest, base, products):  # type: ignore[no-untyped-def]
+    """lowest_j = min(lowest_j, base - 2 products_j), in place."""
+    two = products.dtype.type(2)
+    for j in range(lowest.shape[0]):
+        lowest[j] = min(lowest[j], base - two * products[j])
 
-    The cost is pull . d + ||probes d||^2 + ridge ||d||^2, d being the change of the sum of vectors, and the
-    charges of those in the set; at first these are the first `held`. Returns which they are in the end, and
-    how many exchanges were made. Taking j for i costs (slope_j + square_j) - (slope_i - square_i) - 2
-    product_ij, all of which come from one matrix product.
+
+@njit(cache=True)
+def most_promising(vectors, squares, probes, slopes, ridge, own):  # type: ignore[no-untyped-def]
+    """The cost of taking each item in exchange for the best one of `own`, about; [items].
+
+    Exact but for the square of the item taken, where the mean curvature stands for that of its direction: one
+    narrow matrix product instead of a wide one.
+    """
+    mine = vectors[own]
+    mean = ridge + np.square(probes).sum() / vectors.dtype.type(probes.shape[1])
+    products = np.dot(np.dot(np.dot(mine, probes.T), probes) + ridge * mine, vectors.T)
+    lowest = np.full_like(slopes, np.inf)
+    for slot in range(own.shape[0]):
+        i = own[slot]
+        lower_all(lowest, products[slot, i] - slopes[i], products[slot])
+    return lowest + slopes + mean * squares
+
+
+@njit(cache=True)
+def descend(vectors, probes, slopes, ridge, held, most):  # type: ignore[no-untyped-def]
+    """Make the exchange that lowers the cost most, until none does, and look for a way on beyond that.
+
+    The cost of a set is the sum of its items' slopes, and ||probes d||^2 + ridge ||d||^2 for the change d of
+    the sum of its vectors; at first the set is the first `held` items. Taking j for i costs (slope_j +
+    square_j) - (slope_i - square_i) - 2 product_ij, all of which come from one matrix product.
+
+    Where no exchange lowers the cost, the one that raises it least is made, and what was exchanged stays so
+    for some moves: tabu search (Glover 1989). It ends `PATIENCE` moves after the lowest set, which is what it
+    returns, with the number of moves.
     """
     seen = np.dot(vectors, probes.T)
     products = np.dot(seen[:held], seen.T) + ridge * np.dot(vectors[:held], vectors.T)
     products += products
-    slopes = np.dot(vectors, pull) + charges
+    slopes = slopes.copy()
     squares = np.empty_like(slopes)
     for j in range(slopes.shape[0]):
         squares[j] = np.dot(seen[j], seen[j]) + ridge * np.dot(vectors[j], vectors[j])
     least = LEAST_GAIN * squares.max()
     inside = np.arange(held)  # where in the pool the item of every slot is
-    barred = np.zeros_like(slopes)
-    barred[:held] = np.inf
-    made = 0
-    while made < most:
-        lowest, place = -least, -1
-        costs = slopes + squares + barred
+    is_inside = np.zeros(slopes.shape[0], dtype=np.bool_)
+    is_inside[:held] = True
+    rests = np.zeros(slopes.shape[0], dtype=np.int64)  # the move from which an item may be exchanged again
+    stays_out = min(STAYS_OUT, (slopes.shape[0] - held) // LARGEST_REST)
+    stays_in = min(STAYS_IN, held // LARGEST_REST)
+    costs = np.empty_like(slopes)
+    best, made, cost, lowest_cost, since = inside.copy(), 0, 0.0, 0.0, 0
+    while made < most and since <= PATIENCE:
+        for j in range(costs.shape[0]):
+            costs[j] = np.inf if is_inside[j] or rests[j] > made else slopes[j] + squares[j]
+        lowest, place = np.inf, -1
         for slot in range(held):
             i = inside[slot]
             change = lowest_difference(costs, products[slot]) + squares[i] - slopes[i]
-            if change < lowest:
+            if change < lowest and rests[i] <= made:
                 lowest, place = change, slot
         if place < 0:
             break
-        i = inside[place]
-        j = int(np.argmin(costs - products[place]))
+        i, j = inside[place], int(np.argmin(costs - products[place]))
         row = np.dot(seen, seen[j]) + ridge * np.dot(vectors, vectors[j])
         row += row
         slopes += row - products[place]
         products[place] = row
-        barred[i], barred[j] = 0, np.inf
+        is_inside[i], is_inside[j] = False, True
         inside[place] = j
         made += 1
-    return inside, made
+        rests[i], rests[j] = made + stays_out, made + stays_in
+        cost += lowest
+        since += 1
+        if cost < lowest_cost - least:
+            lowest_cost, since = cost, 0
+            best[:] = inside
+            rests[:] = 0
+    return best, made
 
 
 @njit(cache=True)
 def improve_groups(  # type: ignore[no-untyped-def]
-    vectors, probes, pulls, ridges, penalties, groups, starts, items, status, size, most, state
-):
-    """`descend` in each of some groups, one after the other; returns how many exchanges were made."""
-    made = 0
-    pool = np.empty(vectors.shape[0], dtype=np.int64)
+    vectors, squares, probes, pulls, ridges, penalties, groups, starts, items, status, size, most, state
+):  # fmt: skip
+    """`descend` in each of some groups, one after the other; returns how many exchanges were tried.
+
+    Each chooses among its own items and the most promising ones out of all, or out of `size` random ones if
+    there are more.
+    """
+    made, num_items = 0, vectors.shape[0]
+    pool = np.arange(num_items)
     for number in range(groups.shape[0]):
         group = groups[number]
-        first, held = starts[group], starts[group + 1] - starts[group]
-        pool[:held] = items[first : first + held]
-        filled = draw_pool(group, held, status, size, pool, state)
-        if held == 0 or filled == held:  # noqa: PLR1714 (numba)
+        own = items[starts[group] : starts[group + 1]].copy()
+        held, offered, filled = own.shape[0], vectors, num_items
+        if held == 0:
             continue
-        charges = np.empty(filled, vectors.dtype)
+        if num_items > size:
+            filled = draw_pool(group, own, status, size, pool, state)
+            offered, own = vectors[pool[:filled]], np.arange(held)
+        slopes = np.dot(offered, pulls[number])
         for place in range(filled):
-            charges[place] = penalties[number] * (status[group, pool[place]] & CHARGED) / CHARGED
-        chosen = vectors[pool[:filled]]
-        inside, count = descend(chosen, probes[number], pulls[number], ridges[number], charges, held, most)
+            slopes[place] += penalties[number] * (status[group, pool[place]] & CHARGED) / CHARGED
+        scores = most_promising(offered, squares[pool[:filled]], probes[number], slopes, ridges[number], own)
+        for place in range(filled):
+            if status[group, pool[place]] & (MEMBER | FORBIDDEN):
+                scores[place] = np.inf
+        limit = np.partition(scores, PROMISING)[PROMISING] if filled > PROMISING else np.inf
+        few = np.concatenate((own, np.flatnonzero(scores < limit)))
+        inside, count = descend(offered[few], probes[number], slopes[few], ridges[number], held, most)
         made += count
+        for slot in range(starts[group], starts[group + 1]):
+            status[group, items[slot]] &= ~MEMBER
         for place in range(held):
-            status[group, pool[place]] &= ~MEMBER
-        for place in range(held):
-            items[first + place] = pool[inside[place]]
-            status[group, items[first + place]] |= MEMBER
+            item = pool[few[inside[place]]]
+            items[starts[group] + place] = item
+            status[group, item] |= MEMBER
     return made

@@ -202,7 +202,13 @@ class Problem:
         return torch.stack([error.square().sum() / energy for error, energy in self._errors(inputs)]).mean()
 
     def slopes(
-        self, inputs: Mapping[str, Tensor], probes: int = 0, generator: torch.Generator | None = None
+        self,
+        inputs: Mapping[str, Tensor],
+        probes: int = 0,
+        generator: torch.Generator | None = None,
+        *,
+        first: int = 0,
+        parts: int = 1,
     ) -> Slopes:
         """The activation loss of given inputs, as of `inputs_of`, its gradient, and how it curves.
 
@@ -214,6 +220,9 @@ class Problem:
             How many random combinations of activations are differentiated too.
         generator
             Of these.
+        first, parts
+            Number of the first of them, and among how many of them the units are dealt out: `parts` in
+            succession take each unit once.
         """
         leaves = {slot: x.detach().clone().requires_grad_() for slot, x in inputs.items()}
         scaled = [error / (energy * len(self.targets)).sqrt() for error, energy in self._errors(leaves)]
@@ -227,7 +236,7 @@ class Problem:
         gradient = gradients([2 * part.detach() for part in scaled], last=probes == 0)
         found = [
             gradients(
-                [torch.randn(part.shape, generator=generator).to(part) for part in scaled],
+                [_signs(part, first + number, parts, generator) for part in scaled],
                 last=number == probes - 1,
             )
             for number in range(probes)
@@ -265,6 +274,19 @@ class Problem:
     def choose(self, activation: Tensor) -> Tensor:
         """The rows of the items that have to match, [k, ...]."""
         return activation if self.index is None else activation[self.index]
+
+
+def _signs(activation: Tensor, number: int, parts: int, generator: torch.Generator | None) -> Tensor:
+    """Random signs for every `parts`-th unit of an activation (one, if there are fewer), 0 for the others.
+
+    The mean square is 1, so that on the whole nothing depends on `parts`. Units of one item that are asked
+    apart do not mix, which leaves less to chance.
+    """
+    signs = torch.randint(0, 2, activation.shape, generator=generator).to(activation) * 2 - 1
+    parts = min(parts, activation.shape[-1])
+    units = torch.arange(activation.shape[-1], device=activation.device)
+    asked: Tensor = signs * (units % parts == number % parts) * parts**0.5
+    return asked
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

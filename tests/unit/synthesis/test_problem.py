@@ -99,9 +99,11 @@ def test_slopes_are_the_plain_loss_and_its_gradient(index):
     assert not slopes.probes
 
 
-def test_probes_tell_how_the_loss_curves():
+@pytest.mark.parametrize("parts", [1, 2, 64])
+def test_probes_tell_how_the_loss_curves(parts):
     problem = problem_of(nn.Tanh())
-    probes = problem.slopes({"x": GRAPH.x}, 4000, torch.Generator().manual_seed(0)).probes
+    generator = torch.Generator().manual_seed(0)
+    probes = problem.slopes({"x": GRAPH.x}, 4000, generator, first=7, parts=parts).probes
     step = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
     told = torch.stack([(probe["x"] * step).sum() for probe in probes]).square().mean()
     small = 1e-2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graph_metamers.randomness import generator_for
+from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
@@ -126,7 +127,13 @@ class WordDescent:
         items = {name: slot.annealer.items for name, slot in slots.items()}
         read = {name: slot.read(items[name]) for name, slot in slots.items()}
         inputs = {name: slot.inputs(items[name], read[name]) for name, slot in slots.items()}
-        found = problem.slopes(inputs, 0 if self._exchanges else 1, self._probes)
+        found = problem.slopes(
+            inputs,
+            0 if self._exchanges else 1,
+            self._probes,
+            first=self._search.steps,
+            parts=MOST_PROBES,
+        )
         for probe in found.probes:
             for name, slot in slots.items():
                 slot.curvature.add(slot.gradient(probe[name]))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST_CURVATURE = 0.02  # of the mean: that of nodes that the probes happened not to see
 LEAST_DIRECTION = 1e-5  # of the strongest direction's curvature: weaker ones are left out
 MOST_PROBES = 64  # that are remembered; the oldest make room
-PRIOR = 25  # probes that what is true of all directions alike counts for
+PRIOR = 50  # probes that what is true of all directions alike counts for
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROPOSALS = 200  # per word of a node that takes part in a step in which nodes exchange words
 STEEPEST, FLATTEST = 1000.0, 0.5  # of a node's curvature, over what the probes said
-POOL = 1000  # words that a node is offered in a step
+POOL = 2000  # words out of which a node chooses in a step
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ class WordSwaps:
         values = problem.variables.values
         reference = problem.inputs_of({slot: value.reference for slot, value in values.items()})
         probes = min(MOST_PROBES, max(0, search.steps_left - 1) // PROBES_SHARE)
-        found = problem.slopes(reference, probes, generator_for("word swaps", 0)).probes
+        found = problem.slopes(reference, probes, generator_for("word swaps", 0), parts=max(1, probes)).probes
         search.steps += probes
         bases, scores = problem.visible_bases(), problem.variables.split(start)
         return {
