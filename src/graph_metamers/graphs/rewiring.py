@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from scipy.sparse import coo_array
+from scipy.spatial import cKDTree
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.set_matching import CHUNK, Schedule
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ReferenceEdges = Literal["forbid", "charge", "free"]
-TRIES = 200  # random swaps that are looked at for each one that is wanted
+NEAREST = 30  # nodes that are offered for an exchange
+NEAR_PAYS = 100  # proposals a slot, from which on it pays to look for them
+ALL_DIRECTIONS, LEADING = 20_000, 4  # nodes up to which vectors are compared in full, and directions beyond
 RULES: dict[str, int] = {"free": 0, "charge": 1, "forbid": 2}  # as in the kernel
 
 
@@ -239,7 +242,9 @@ class Rewirer:
         self._hops = np.cumsum([0, *(part.shape[1] for part in problem.vectors)]).astype(np.int64)
         self._weights = np.ascontiguousarray(problem.weights, dtype=np.float64)
         self._random = np.array([seed % 2**64], dtype=np.uint64)
-        self._residuals: NDArray[np.float32] | None = None
+        self._may_move = np.zeros(len(lists.edges), dtype=np.bool_)
+        self._may_move[lists.active] = True
+        self._nearest: NDArray[np.int32] | None = None
         self.accepted = 0
 
     @property
@@ -257,6 +262,7 @@ class Rewirer:
         lists, problem, unit = self._problem.lists, self._problem, self._problem.unit
         if len(lists.active) < 2:
             return
+        partners = (self._may_move, self._near(schedule.proposals))
         for first in range(0, schedule.proposals, chunk):
             count = min(chunk, schedule.proposals - first)
             residuals = problem.residuals(self.neighbours).astype(np.float32)
@@ -267,77 +273,102 @@ class Rewirer:
             if lists.directed:
                 made = kernel.rewire_directed(*weighing, *slots, *rules, *timing)
             else:
-                made = kernel.rewire_undirected(*weighing, self._twins, *slots, *rules, *timing)
+                made = kernel.rewire_undirected(
+                    *weighing, self._twins, *slots, *rules[:3], *partners, *rules[3:], *timing
+                )
             self.accepted += made
-            self._residuals = None
             yield first + count
 
-    def propose_apart(self, most: int, *, radius: int, temperature: float) -> Apart:
-        """Make swaps that change different nodes, so that each can be judged by what it does to its own.
+    def improve(self, model: SumModel, *, proposals: int, most: int) -> int:
+        """Make swaps that lower a model of the loss; how many.
 
         Parameters
         ----------
+        model
+            From where the lists are now; its slopes are brought up to date.
+        proposals
+            How many swaps are looked at.
         most
-            How many at the most.
-        radius
-            Steps that a change travels beyond the four nodes of a swap: hops of the model but one.
-        temperature
-            At which the guide accepts a swap, in units of `RewiringProblem.unit`.
-
-        Returns
-        -------
-        Apart
-            To be given to `keep`. For undirected graphs.
+            How many are made at the most.
         """
         from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
 
         lists, problem = self._problem.lists, self._problem
-        if self._residuals is None:
-            self._residuals = problem.residuals(self.neighbours).astype(np.float32)
-        chosen = np.empty((most, 2), dtype=np.int64)
-        regions = np.empty(2 * lists.num_nodes + 4, dtype=np.int64)
-        ends = np.zeros(most + 1, dtype=np.int64)
-        made = kernel.draw_apart(
-            self._vectors, self._weights, self._hops, self._residuals, lists.starts, self.neighbours,
-            self._twins, self._owners, self.edges, lists.active, lists.neighbours,
-            RULES[problem.reference_edges], radius, temperature * problem.unit, self._random,
-            TRIES * most, chosen, regions, ends,
-        )  # fmt: skip
-        owners = np.repeat(np.arange(made), np.diff(ends[: made + 1]))
-        return Apart(chosen[:made], regions[: ends[made]], owners)
+        modelling = (model.vectors, model.slopes, model.curvatures, model.hops, model.blocks)
+        rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * problem.unit)
+        slots = (self._owners, self.edges, lists.active)
+        if lists.directed:
+            made = kernel.improve_directed(
+                *modelling, lists.starts, self.neighbours, *slots, *rules, self._random, proposals, most
+            )
+        else:
+            near = self._near(len(lists.active) * NEAR_PAYS)
+            made = kernel.improve_undirected(
+                *modelling, lists.starts, self.neighbours, self._twins, *slots, *rules, self._may_move, near,
+                self._random, proposals, most,
+            )  # fmt: skip
+        self.accepted += int(made)
+        return int(made)
 
-    def forget_sums(self) -> None:
-        """Recompute sums of neighbours when they are needed next, so that rounding does not add up."""
-        self._residuals = None
+    def _near(self, proposals: int) -> NDArray[np.int32]:
+        """Nodes that send nearly what each one does, int32 [n, m]; none for few proposals, or directions."""
+        lists = self._problem.lists
+        if lists.directed or proposals < NEAR_PAYS * len(lists.active) or lists.num_nodes < 2:
+            return np.empty((lists.num_nodes, 0), dtype=np.int32)
+        if self._nearest is None:
+            self._nearest = nearest_senders(self._vectors)
+        return self._nearest
 
-    def keep(self, swaps: Apart, kept: NDArray[np.bool_]) -> None:
-        """Take back the swaps of `propose_apart` that are not kept, bool [swaps]."""
-        from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
-
-        kernel.take_back(
-            self._vectors, self._residuals, self.neighbours, self._twins, self._owners, self.edges,
-            swaps.slots, kept,
-        )  # fmt: skip
-        self.accepted += int(kept.sum())
+    def go_back(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
+        """Go on from other lists, as `neighbours` and `edges` were once."""
+        self.neighbours, self.edges = neighbours.copy(), edges.copy()
+        self._twins = self._problem.lists.twins_of(self.neighbours)
 
 
 @dataclass(frozen=True, eq=False)
-class Apart:
-    """Swaps that have been made and do not meet.
+class SumModel:
+    """What a change of every node's sums does to the loss, as far as two terms tell.
+
+    For a change d of a node's sums, hop after hop: slope . d + sum_l d_l . C_l d_l.
 
     Attributes
     ----------
-    slots
-        The two slots of each, int64 [swaps, 2].
-    nodes
-        All nodes whose activations they may change, int64 [k], each once.
-    owners
-        Which swap each of these belongs to, int64 [k].
+    vectors
+        What a node sends to each neighbour, hop after hop, float32 [n, k].
+    slopes
+        Float32 [n, k]; changed in place as swaps are made.
+    curvatures
+        The matrices C_l of a node, one after the other, float32 [n, sum of k_l^2].
+    hops
+        Where the columns of each hop begin, and where the last ones end, int64 [hops + 1].
     """
 
-    slots: NDArray[np.int64]
-    nodes: NDArray[np.int64]
-    owners: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    slopes: NDArray[np.float32]
+    curvatures: NDArray[np.float32]
+    hops: NDArray[np.int64]
+
+    @property
+    def blocks(self) -> NDArray[np.int64]:
+        """Where in a row of `curvatures` the matrix of each hop begins, int64 [hops]."""
+        return np.concatenate([[0], np.cumsum(np.diff(self.hops) ** 2)[:-1]]).astype(np.int64)
+
+
+def nearest_senders(vectors: NDArray[np.floating]) -> NDArray[np.int32]:
+    """The `NEAREST` nodes whose vectors are nearest to each node's, int32 [n, m]; itself may be among them.
+
+    In large graphs by the `LEADING` principal directions alone.
+    """
+    num_nodes = len(vectors)
+    seen = vectors
+    if num_nodes > ALL_DIRECTIONS and vectors.shape[1] > LEADING:
+        centred = vectors - vectors.mean(axis=0)
+        directions = np.linalg.eigh(centred.T @ centred)[1][:, -LEADING:]
+        seen = centred @ directions
+    count = min(NEAREST + 1, num_nodes)
+    found = cKDTree(seen).query(seen, k=count)[1].reshape(num_nodes, -1)
+    nearest: NDArray[np.int32] = np.ascontiguousarray(found[:, 1:].astype(np.int32))
+    return nearest
 
 
 def shuffled(

@@ -19,6 +19,7 @@ from graph_metamers.graphs.set_matching_kernel import (
 )
 
 FREE, CHARGE, FORBID = 0, 1, 2  # what a reference edge costs
+ANY_EVERY = 4  # every so many proposals are between any two edges
 
 
 @njit(cache=True)
@@ -83,9 +84,25 @@ def move_sums(vectors, residuals, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def draw_partner(node, starts, active, may_move, near, number, state):  # type: ignore[no-untyped-def]
+    """A slot to swap with, or -1: any, or more often one of a node that sends nearly what `node` does.
+
+    What the neighbours of these two lose and gain is then little, so the swap is more likely to be made.
+    """
+    if near.shape[1] == 0 or number % ANY_EVERY == 0:
+        return active[random_below(state, active.shape[0])]
+    other = near[node, random_below(state, near.shape[1])]
+    degree = starts[other + 1] - starts[other]
+    if degree == 0:
+        return -1
+    slot = starts[other] + random_below(state, degree)
+    return slot if may_move[slot] else -1
+
+
+@njit(cache=True)
 def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917 (numba knows no keywords-only)
     vectors, weights, hops, residuals, starts, neighbours, twins, owners, edges, active,
-    reference, rule, penalty, state, first, count, proposals, hottest, coldest,
+    reference, rule, penalty, may_move, near, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
     """Propose "a - b and c - d become a - d and c - b", `count` times; returns how many were made.
 
@@ -96,8 +113,12 @@ def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917 (numba kn
     for number in range(count):
         if number % COOL_EVERY == 0:
             temperature = temperature_at(first + number, proposals, hottest, coldest)
-        s, t = active[random_below(state, num_active)], active[random_below(state, num_active)]
-        a, b, c, d = owners[s], neighbours[s], owners[t], neighbours[t]
+        s = active[random_below(state, num_active)]
+        a, b = owners[s], neighbours[s]
+        t = draw_partner(a, starts, active, may_move, near, number, state)
+        if t < 0:
+            continue
+        c, d = owners[t], neighbours[t]
         if share_an_end(a, b, c, d) or either_is_edge(starts, neighbours, a, b, c, d):
             continue
         charge = 0.0
@@ -164,88 +185,114 @@ def rewire_directed(  # type: ignore[no-untyped-def] # noqa: PLR0917
     return accepted
 
 
-@njit(cache=True)
-def ball(starts, neighbours, radius, marks, mark, found, filled):  # type: ignore[no-untyped-def]
-    """Add the nodes within `radius` steps of found[filled[0]:filled[1]] behind them; False if one is marked.
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def change_of_model(slope, curvature, hops, blocks, dropped, taken, step):  # type: ignore[no-untyped-def]
+    """Slope . d + sum_l d_l . C_l d_l for d = taken - dropped, which is left in `step`; O(sum of k_l^2).
 
-    Nodes whose mark is positive and not `mark` belong to others. Steps go from a node to those whose lists
-    hold it: in an undirected graph its neighbours.
+    C_l is curvature[blocks[l]:], row by row.
     """
-    first, last = filled[0], filled[1]
-    for place in range(first, last):
-        if marks[found[place]] not in (0, mark):
-            return False
-        marks[found[place]] = mark
-    begin, end = first, last
-    for _ in range(radius):
-        for place in range(begin, end):
-            node = found[place]
-            for slot in range(starts[node], starts[node + 1]):
-                other = neighbours[slot]
-                if marks[other] == mark:
-                    continue
-                if marks[other] != 0:
-                    filled[1] = last
-                    return False
-                marks[other] = mark
-                found[last] = other
-                last += 1
-        begin, end = end, last
-    filled[1] = last
-    return True
+    for c in range(step.shape[0]):
+        step[c] = taken[c] - dropped[c]
+    total = 0.0
+    for hop in range(blocks.shape[0]):
+        first, width = hops[hop], hops[hop + 1] - hops[hop]
+        for c in range(width):
+            row = blocks[hop] + c * width
+            curved = slope[first + c]
+            for e in range(width):
+                curved += curvature[row + e] * step[first + e]
+            total += step[first + c] * curved
+    return total
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def move_slope(slope, curvature, hops, blocks, step):  # type: ignore[no-untyped-def]
+    """Let slope be that of the model after a step: slope + 2 C step, in place."""
+    for hop in range(blocks.shape[0]):
+        first, width = hops[hop], hops[hop + 1] - hops[hop]
+        for c in range(width):
+            row = blocks[hop] + c * width
+            curved = slope.dtype.type(0)
+            for e in range(width):
+                curved += curvature[row + e] * step[first + e]
+            slope[first + c] += 2 * curved
 
 
 @njit(cache=True)
-def draw_apart(  # type: ignore[no-untyped-def] # noqa: PLR0917
-    vectors, weights, hops, residuals, starts, neighbours, twins, owners, edges, active,
-    reference, rule, radius, temperature, state, tries, chosen, regions, ends,
+def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
+    vectors, slopes, curvatures, hops, blocks, starts, neighbours, twins, owners, edges, active,
+    reference, rule, penalty, may_move, near, state, count, most,
 ):  # fmt: skip
-    """Make swaps that change the activations of different nodes, out of `tries` random ones; how many.
+    """Propose swaps, `count` times, and make those that lower a model of the loss, `most` at most; how many.
 
-    A swap is made if Metropolis accepts it on the guide's cost. Swap p has the slots chosen[p], and changes
-    nodes regions[ends[p]:ends[p + 1]]. The residuals are those after all of them.
+    For a change d_v of each node's sum the model is slopes_v . d_v + d_v . C_v d_v.
     """
-    num_active, num_nodes = active.shape[0], starts.shape[0] - 1
-    marks = np.zeros(num_nodes, dtype=np.int64)
-    filled = np.zeros(2, dtype=np.int64)
-    made = 0
-    for _ in range(tries):
-        if made == chosen.shape[0]:
+    made, num_active = 0, active.shape[0]
+    steps = np.empty((4, vectors.shape[1]), dtype=vectors.dtype)
+    for number in range(count):
+        if made == most:
             break
-        s, t = active[random_below(state, num_active)], active[random_below(state, num_active)]
-        a, b, c, d = owners[s], neighbours[s], owners[t], neighbours[t]
+        s = active[random_below(state, num_active)]
+        a, b = owners[s], neighbours[s]
+        t = draw_partner(a, starts, active, may_move, near, number, state)
+        if t < 0:
+            continue
+        c, d = owners[t], neighbours[t]
         if share_an_end(a, b, c, d) or either_is_edge(starts, neighbours, a, b, c, d):
             continue
-        if rule == FORBID and either_is_edge(starts, reference, a, b, c, d):
+        change = 0.0
+        if rule != FREE:
+            returned = is_edge(starts, reference, a, d) + is_edge(starts, reference, c, b)
+            if rule == FORBID and returned:
+                continue
+            change = penalty * (
+                returned - is_edge(starts, reference, a, b) - is_edge(starts, reference, c, d)
+            )
+        quad = ((a, b, d), (b, a, c), (c, d, b), (d, c, a))
+        for place in range(4):
+            node, dropped, taken = quad[place]
+            change += change_of_model(
+                slopes[node], curvatures[node], hops, blocks, vectors[dropped], vectors[taken], steps[place]
+            )
+        if change >= 0:
             continue
-        change = change_of_swap(vectors, weights, hops, residuals, a, b, c, d)
-        if not accepts(state, change, temperature):
-            continue
-        filled[0] = ends[made]
-        for place, node in enumerate((a, b, c, d)):
-            regions[filled[0] + place] = node
-        filled[1] = filled[0] + 4
-        free = ball(starts, neighbours, radius, marks, made + 1, regions, filled)
-        if not free:
-            for place in range(filled[0], filled[1]):
-                if marks[regions[place]] == made + 1:
-                    marks[regions[place]] = 0
-            continue
-        move_sums(vectors, residuals, a, b, c, d)
+        for place in range(4):
+            move_slope(slopes[quad[place][0]], curvatures[quad[place][0]], hops, blocks, steps[place])
         swap_ends(neighbours, twins, edges, s, t)
-        chosen[made, 0], chosen[made, 1] = s, t
         made += 1
-        ends[made] = filled[1]
     return made
 
 
 @njit(cache=True)
-def take_back(vectors, residuals, neighbours, twins, owners, edges, chosen, kept):  # type: ignore[no-untyped-def]
-    """Undo the swaps that are not kept; those of `draw_apart` do not meet, so their order does not matter."""
-    for number in range(chosen.shape[0]):
-        if kept[number]:
+def improve_directed(  # type: ignore[no-untyped-def]
+    vectors, slopes, curvatures, hops, blocks, starts, neighbours, owners, edges, active,
+    reference, rule, penalty, state, count, most,
+):  # fmt: skip
+    """The same with edges that have a direction: a -> b and c -> d become a -> d and c -> b."""
+    made, num_active = 0, active.shape[0]
+    steps = np.empty((2, vectors.shape[1]), dtype=vectors.dtype)
+    for _ in range(count):
+        if made == most:
+            break
+        s, t = active[random_below(state, num_active)], active[random_below(state, num_active)]
+        b, a, d, c = owners[s], neighbours[s], owners[t], neighbours[t]
+        if share_an_end(a, b, c, d):
             continue
-        s, t = chosen[number, 0], chosen[number, 1]
-        a, d, c, b = owners[s], neighbours[s], owners[t], neighbours[t]
-        move_sums(vectors, residuals, a, d, c, b)
-        swap_ends(neighbours, twins, edges, s, t)
+        if holds(starts, neighbours, d, a) or holds(starts, neighbours, b, c):
+            continue
+        change = 0.0
+        if rule != FREE:
+            returned = holds(starts, reference, d, a) + holds(starts, reference, b, c)
+            if rule == FORBID and returned:
+                continue
+            change = penalty * (returned - holds(starts, reference, b, a) - holds(starts, reference, d, c))
+        change += change_of_model(slopes[b], curvatures[b], hops, blocks, vectors[a], vectors[c], steps[0])
+        change += change_of_model(slopes[d], curvatures[d], hops, blocks, vectors[c], vectors[a], steps[1])
+        if change >= 0:
+            continue
+        move_slope(slopes[b], curvatures[b], hops, blocks, steps[0])
+        move_slope(slopes[d], curvatures[d], hops, blocks, steps[1])
+        neighbours[s], neighbours[t] = c, a
+        edges[s], edges[t] = edges[t], edges[s]
+        made += 1
+    return made

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.inputs.structure import StructureVariables
+    from graph_metamers.reading import ModelView
     from graph_metamers.synthesis.neighbour_sums import NeighbourSums
     from graph_metamers.types import Graph
 
@@ -68,21 +69,26 @@ class EdgeProblem(Problem):
 
     def shares_at(self, edge_index: Tensor) -> Tensor:
         """Each item's share of the activation loss of other edges, [items]; their sum is the loss."""
+        with torch.no_grad():
+            errors = self.errors_at(edge_index)
+        return torch.stack([error.flatten(1).square().sum(dim=1) for error in errors]).sum(dim=0)
+
+    @property
+    def seen_view(self) -> ModelView:
+        """The model that takes `seen`."""
+        return self.view if self.compression is None else self.compression.view
+
+    def errors_at(self, edge_index: Tensor) -> list[Tensor]:
+        """What other edges change in each layer, [items, d_k] each; the loss is the sum of their squares."""
         graph = copy.copy(self.seen)
         graph.edge_index = edge_index
-        view = self.view if self.compression is None else self.compression.view
-        with torch.no_grad():
-            taps = view.taps(graph, list(self.targets))
+        taps = self.seen_view.taps(graph, list(self.targets))
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
-        errors = [
-            (ours - theirs).flatten(1).square().sum(dim=1) / theirs.square().sum() for ours, theirs in pairs
-        ]
-        return torch.stack(errors).mean(dim=0)
+        return [(ours - theirs) / (theirs.square().sum() * len(pairs)).sqrt() for ours, theirs in pairs]
 
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
         """What neighbours add up to, hop by hop; see `neighbour_sums`."""
-        view = self.view if self.compression is None else self.compression.view
-        return neighbour_sums(view, self.seen, list(self.targets), generator, probes=probes)
+        return neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:

@@ -42,11 +42,33 @@ class NeighbourSums:
     exact
         Share of the messages' energy that `vectors` explain: 1 where a message depends on its sender and on
         a factor of its receiver alone.
+    receivers, scales
+        A message is the receiver's factor times what is sent, float64 [n]; what arrives is the sum of
+        messages times a scale, float64 [n], which a mean makes 1 / degree.
+    to_vectors, to_slopes
+        From messages, and from gradients with respect to sums of them, to these coordinates, float64 [d, k].
     """
 
     vectors: Tensor
     weights: Tensor
     exact: float
+    receivers: Tensor
+    scales: Tensor
+    to_vectors: Tensor
+    to_slopes: Tensor
+
+    def sent(self, hop: Hop) -> Tensor:
+        """`vectors` of another graph, float64 [n, k], from what it sends at this hop."""
+        assert hop.messages is not None  # noqa: S101
+        source, target = hop.edge_index
+        messages, factors = hop.messages.detach().flatten(1).double(), self.receivers
+        above, below = messages * factors[target, None], factors[target].square()
+        return _ratio(source, above, below, len(factors)) @ self.to_vectors
+
+    def pulls(self, gradient: Tensor) -> Tensor:
+        """A gradient with respect to what arrives, [n, ...], as one for sums of `vectors`, float64 [n, k]."""
+        factors = (self.receivers * self.scales)[:, None]
+        return (gradient.detach().flatten(1).double() @ self.to_slopes) * factors
 
 
 def neighbour_sums(
@@ -102,7 +124,8 @@ def neighbour_sums(
 
 def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
     assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
-    sent, factors, exact = _senders(hop)
+    sent, receivers, scales, exact = _senders(hop)
+    factors = receivers * scales
     seen = torch.stack(probes)
     moment = torch.einsum("pnk,pnl->kl", seen, seen) / seen[..., 0].numel()
     values, directions = torch.linalg.eigh(moment)
@@ -110,13 +133,22 @@ def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
     values, directions = values[kept], directions[:, kept]
     strength = seen.square().sum(dim=2).mean(dim=0) / values.sum()
     strength = strength + LEAST_WEIGHT * strength.mean()
-    return NeighbourSums(sent @ (directions * values.sqrt()), strength * factors.square(), exact)
+    to_vectors = directions * values.sqrt()
+    return NeighbourSums(
+        sent @ to_vectors,
+        strength * factors.square(),
+        exact,
+        receivers,
+        scales,
+        to_vectors,
+        directions / values.sqrt(),
+    )
 
 
-def _senders(hop: Hop) -> tuple[Tensor, Tensor, float]:
+def _senders(hop: Hop) -> tuple[Tensor, Tensor, Tensor, float]:
     """Messages as f_v s_u: what senders send, [n, d], factors of receivers, [n], and the share explained.
 
-    The factor also has what the aggregation multiplies with, as a mean does.
+    Before the share, what the aggregation multiplies the sum of messages with, [n].
     """
     assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
     messages = hop.messages.detach().flatten(1).double()
@@ -135,7 +167,7 @@ def _senders(hop: Hop) -> tuple[Tensor, Tensor, float]:
         factors = factors / factors[factors > 0].mean() if bool((factors > 0).any()) else factors
     sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_nodes)
     rest = (messages - factors[target, None] * sent[source]).square().sum()
-    return sent, factors * scale, float(1 - rest / messages.square().sum().clamp(min=1e-300))
+    return sent, factors, scale, float(1 - rest / messages.square().sum().clamp(min=1e-300))
 
 
 def _ratio(owner: Tensor, above: Tensor, below: Tensor, count: int) -> Tensor:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import graph_metamers as gm
-from graph_metamers.graphs.rewiring import NeighbourLists, Rewirer, RewiringProblem, shuffled
+from graph_metamers.graphs import rewiring
+from graph_metamers.graphs.rewiring import (
+    NEAREST,
+    NeighbourLists,
+    Rewirer,
+    RewiringProblem,
+    SumModel,
+    nearest_senders,
+    shuffled,
+)
 from graph_metamers.graphs.set_matching import Schedule
 
 
@@ -162,3 +171,81 @@ def test_one_seed_gives_one_graph_and_a_continued_search_is_consistent():
 def test_an_edge_without_its_reverse_is_refused_where_edges_have_no_direction():
     with pytest.raises(gm.ParameterError, match="'directed' parameter must be True"):
         NeighbourLists.of(np.array([[0, 1], [1, 2]]), 3, directed=False)
+
+
+def model_of(lists, seed=0, widths=(3, 4)):
+    generator = np.random.default_rng(seed)
+    n, total = lists.num_nodes, sum(widths)
+    roots = [generator.normal(size=(n, k, k)) for k in widths]
+    curvatures = [root @ root.transpose(0, 2, 1) / 10 for root in roots]
+    return SumModel(
+        generator.normal(size=(n, total)).astype(np.float32),
+        generator.normal(size=(n, total)).astype(np.float32),
+        np.concatenate([c.reshape(n, -1) for c in curvatures], axis=1).astype(np.float32),
+        np.cumsum([0, *widths]).astype(np.int64),
+    ), curvatures
+
+
+def modelled(model, curvatures, lists, neighbours, slopes):
+    """The model of other neighbours, and its slopes there, from matrices node by node."""
+    sums = np.zeros_like(model.vectors, dtype=np.float64)
+    np.add.at(sums, lists.owners, model.vectors[neighbours].astype(np.float64))
+    np.subtract.at(sums, lists.owners, model.vectors[lists.neighbours].astype(np.float64))
+    value, after = float((slopes * sums).sum()), slopes.astype(np.float64).copy()
+    for matrices, first, last in zip(curvatures, model.hops[:-1], model.hops[1:], strict=True):
+        curved = np.einsum("nij,nj->ni", matrices, sums[:, first:last])
+        value += float((curved * sums[:, first:last]).sum())
+        after[:, first:last] += 2 * curved
+    return value, after
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("most", [1, 10_000])
+def test_swaps_lower_the_model_of_the_loss_as_matrices_tell(directed, most):
+    lists, _ = drawn(directed=directed)
+    model, curvatures = model_of(lists)
+    slopes = model.slopes.copy()
+    rewirer = Rewirer(problem_of(lists), seed=0)
+    made = rewirer.improve(model, proposals=20_000, most=most)
+    value, after = modelled(model, curvatures, lists, rewirer.neighbours, slopes)
+    assert value < 0
+    assert 0 < made <= most
+    np.testing.assert_allclose(model.slopes, after, atol=1e-3)
+    assert (np.bincount(lists.owners) == np.bincount(lists.owners)).all()
+    pairs = np.sort(rewirer.neighbours + lists.owners * lists.num_nodes)
+    assert (np.diff(pairs) > 0).all()
+    if most > 1:
+        assert rewirer.improve(model, proposals=20_000, most=most) == 0
+    rewirer.go_back(lists.neighbours, lists.edges)
+    assert np.array_equal(rewirer.neighbours, lists.neighbours)
+    assert np.array_equal(np.sort(rewirer._twins), np.sort(lists.twins))
+
+
+def test_protected_edges_stay_whoever_is_offered_as_a_partner():
+    _, edge_index = drawn(60, 150)
+    half = np.random.default_rng(0).random(150) < 0.5
+    fixed = np.concatenate([half, half])
+    lists = NeighbourLists.of(edge_index, 60, directed=False, fixed=fixed)
+    rewirer = run(problem_of(lists), proposals=200 * len(lists.active), hottest=1.0, coldest=0.1)
+    assert rewirer.accepted > 0
+    found = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    assert np.array_equal(found[:, fixed], edge_index[:, fixed])
+
+
+@pytest.mark.parametrize("nodes", [5, 200])
+def test_nearest_senders_are_those_of_brute_force(nodes):
+    vectors = np.random.default_rng(0).normal(size=(nodes, 6))
+    distances = np.square(vectors[:, None] - vectors[None]).sum(axis=2)
+    np.fill_diagonal(distances, np.inf)
+    expected = np.argsort(distances, axis=1)[:, : min(NEAREST, nodes - 1)]
+    assert np.array_equal(nearest_senders(vectors), expected)
+
+
+def test_in_large_graphs_the_nearest_are_so_in_the_strongest_directions(monkeypatch):
+    monkeypatch.setattr(rewiring, "ALL_DIRECTIONS", 100)
+    generator = np.random.default_rng(1)
+    strong, weak = generator.normal(size=(200, 4)), 1e-3 * generator.normal(size=(200, 6))
+    turned = np.linalg.qr(generator.normal(size=(10, 10)))[0]
+    found = nearest_senders(np.concatenate([strong, weak], axis=1) @ turned)
+    shared = [len({*a} & {*b}) / NEAREST for a, b in zip(found, nearest_senders(strong), strict=True)]
+    assert np.mean(shared) > 0.97

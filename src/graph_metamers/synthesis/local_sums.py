@@ -1,0 +1,150 @@
+"""What a change of each node's sums of neighbours does to the loss, from where a search is now.
+
+The guide of `neighbour_sums` looks from the reference, where the loss is flat. A descent looks from its own
+graph: the slope of the loss with respect to every sum, what neighbours send there, and a curvature of every
+node (Gauss-Newton, from gradients of random combinations of activations). *Ours.*
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from graph_metamers.graphs.rewiring import SumModel
+from graph_metamers.reading.messages import MessageRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from graph_metamers.synthesis.edge_problem import EdgeProblem
+    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+
+MEMORY = 64  # probes that a curvature remembers
+PRIOR = 25  # probes that the mean curvature of a node's directions counts for
+LEAST_CURVATURE = 0.02  # of the mean over nodes: of those that the probes happened not to see
+
+
+@dataclass(frozen=True, eq=False)
+class LocalSums:
+    """The loss at a graph, and how it changes with the sums there.
+
+    Attributes
+    ----------
+    loss
+        The activation loss.
+    vectors, slopes, probe
+        What is sent, the gradient of the loss, and that of a random combination of activations, with respect
+        to sums of `vectors`; float32 [n, k], hop after hop.
+    """
+
+    loss: float
+    vectors: NDArray[np.float32]
+    slopes: NDArray[np.float32]
+    probe: NDArray[np.float32]
+
+
+def local_sums(
+    problem: EdgeProblem,
+    edge_index: Tensor,
+    spaces: Sequence[NeighbourSums],
+    generator: torch.Generator,
+    *,
+    number: int,
+) -> LocalSums:
+    """Look at the loss from a graph.
+
+    Parameters
+    ----------
+    problem
+        What is to be matched; call inside `view.borrow()`.
+    edge_index
+        Of the graph, int64 [2, E].
+    spaces
+        The hops at the reference; they fix the coordinates.
+    generator, number
+        Of the probe, see `signs`.
+
+    Notes
+    -----
+    One forward and two backward passes.
+    """
+    with torch.enable_grad(), MessageRecorder(problem.seen_view.model) as recorder:
+        errors = problem.errors_at(edge_index)
+        hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    reached = hops[: len(spaces)]  # later ones do not reach the layers
+    leaves = [hop.leaf for hop in reached if hop.leaf is not None]
+    weights = [
+        [2 * error.detach() for error in errors],
+        [signs(error, number, generator) for error in errors],
+    ]
+    slopes, probes = (
+        torch.autograd.grad(errors, leaves, chosen, retain_graph=not last)
+        for last, chosen in enumerate(weights)
+    )
+    return LocalSums(
+        sum(float(error.detach().square().sum()) for error in errors),
+        _joined([space.sent(hop) for hop, space in zip(reached, spaces, strict=True)]),
+        _joined([space.pulls(slope) for slope, space in zip(slopes, spaces, strict=True)]),
+        _joined([space.pulls(probe) for probe, space in zip(probes, spaces, strict=True)]),
+    )
+
+
+def signs(activation: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Random signs for some units of an activation: every `MEMORY` probes in succession ask each once."""
+    drawn = torch.randint(0, 2, activation.shape, generator=generator).to(activation) * 2 - 1
+    parts = min(MEMORY, activation.shape[-1])
+    units = torch.arange(activation.shape[-1], device=activation.device)
+    asked: Tensor = drawn * (units % parts == number % parts) * parts**0.5
+    return asked
+
+
+def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
+    return torch.cat(parts, dim=1).float().cpu().numpy()
+
+
+class SumCurvature:
+    """Each node's curvature, hop by hop: a running second moment of probes, shrunk towards a multiple of 1.
+
+    Parameters
+    ----------
+    num_nodes, hops
+        n, and where the columns of each hop begin, int64 [hops + 1].
+    """
+
+    def __init__(self, num_nodes: int, hops: NDArray[np.int64]) -> None:
+        self.hops = hops
+        widths = np.diff(hops)
+        self._moments = [np.zeros((num_nodes, k, k), dtype=np.float32) for k in widths]
+        self._seen = 0
+
+    def add(self, probe: NDArray[np.float32]) -> None:
+        """Remember one more probe, float32 [n, k]."""
+        self._seen += 1
+        share = np.float32(1 / min(self._seen, MEMORY))
+        for hop, (first, last) in enumerate(zip(self.hops[:-1], self.hops[1:], strict=True)):
+            part = probe[:, first:last]
+            self._moments[hop] *= 1 - share
+            self._moments[hop] += share * (part[:, :, None] * part[:, None, :])
+
+    def matrices(self) -> NDArray[np.float32]:
+        """C of every node, float32 [n, sum of k_l^2]."""
+        count = min(self._seen, MEMORY)
+        found = []
+        for moment in self._moments:
+            k = moment.shape[1]
+            mean = np.trace(moment, axis1=1, axis2=2) / k
+            mean = mean + LEAST_CURVATURE * mean.mean()
+            shrunk = moment * np.float32(count / (count + PRIOR))
+            shrunk[:, range(k), range(k)] += (mean * np.float32(PRIOR / (count + PRIOR)))[:, None]
+            found.append(shrunk.reshape(len(shrunk), -1))
+        return np.ascontiguousarray(np.concatenate(found, axis=1))
+
+    def model(self, local: LocalSums) -> SumModel:
+        """The model of the loss at a graph."""
+        return SumModel(local.vectors, local.slopes.copy(), self.matrices(), self.hops)

@@ -1,0 +1,111 @@
+"""After annealing: a descent on the true loss, some swaps at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from graph_metamers.randomness import generator_for
+from graph_metamers.synthesis.local_sums import MEMORY, SumCurvature, local_sums
+from graph_metamers.synthesis.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graph_metamers.graphs.rewiring import Rewirer
+    from graph_metamers.synthesis.edge_problem import EdgeProblem
+    from graph_metamers.synthesis.local_sums import LocalSums
+    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+    from graph_metamers.synthesis.solvers.search import Search
+
+PROBES_SHARE = 8  # at most one evaluation in so many tells about curvature before the first step
+FIRST_SWAPS, MOST_SWAPS = 64.0, 2000.0  # of a step
+MORE, FEWER = 1.1, 0.7  # after a step that lowered the loss, and after one that did not
+PROPOSALS = 20  # for each slot, in search of swaps that lower the model of the loss
+MOST_LOOKS = 10  # in vain, one after the other, for any swap that does
+
+
+class RewireDescent:
+    """Steps of a descent on the loss of the unmodified model.
+
+    A step models the loss by its slope with respect to every node's sums of neighbours and by each node's
+    curvature, makes random swaps that lower this model, and is kept if the loss falls. How many swaps the
+    next step makes depends on that. *Ours.*
+
+    Parameters
+    ----------
+    problem, rewirer, search
+        What is to be lowered, where the search is, and the record.
+    spaces
+        The hops, as the guide at the reference measures them.
+
+    Notes
+    -----
+    A step is one evaluation: a forward and two backward passes. Memory: the curvature of every node, float32
+    [n, k, k] for each hop of k directions, twice.
+    """
+
+    def __init__(
+        self, problem: EdgeProblem, rewirer: Rewirer, search: Search, spaces: Sequence[NeighbourSums]
+    ) -> None:
+        self._problem, self._rewirer, self._search, self._spaces = problem, rewirer, search, spaces
+        self._probes = generator_for("rewire descent", 0)
+        widths = [space.vectors.shape[1] for space in spaces]
+        hops = np.cumsum([0, *widths]).astype(np.int64)
+        self._hops, self._num_nodes = hops, problem.structure.lists.num_nodes
+        self._swaps = FIRST_SWAPS
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the curvature of every node."""
+        return int(2 * 4 * self._num_nodes * np.square(np.diff(self._hops)).sum())
+
+    def run(self) -> Status:
+        """Go on until the search is over."""
+        if self._search.steps_left <= 0:
+            return Status.MAX_STEPS
+        self._curvature = SumCurvature(self._num_nodes, self._hops)
+        status, local = self._evaluate()
+        for _ in range(min(MEMORY, self._search.steps_left // PROBES_SHARE)):
+            if status is None:
+                status, local = self._evaluate()
+        in_vain = 0
+        while status is None:
+            moved = self._step(local)
+            in_vain = in_vain + 1 if moved is None else 0
+            if moved is not None:
+                status, local = moved
+            elif self._search.is_late:
+                status = Status.TIME_LIMIT
+            elif in_vain == MOST_LOOKS:
+                status = Status.STALLED
+        return status
+
+    def _step(self, local: LocalSums) -> tuple[Status | None, LocalSums] | None:
+        """Where the search is after a step; `None` if no swap was found that lowers the model."""
+        rewirer, slots = self._rewirer, len(self._problem.structure.lists.active)
+        before = rewirer.neighbours.copy(), rewirer.edges.copy()
+        made = rewirer.improve(
+            self._curvature.model(local), proposals=PROPOSALS * slots, most=round(self._swaps)
+        )
+        if not made:
+            return None
+        status, moved = self._evaluate()
+        if moved.loss < local.loss:
+            self._swaps = min(self._swaps * MORE, MOST_SWAPS)
+            return status, moved
+        self._swaps = max(min(self._swaps, made) * FEWER, 1.0)
+        rewirer.go_back(*before)
+        return status, local
+
+    def _evaluate(self) -> tuple[Status | None, LocalSums]:
+        variables, rewirer, search = self._problem.structure, self._rewirer, self._search
+        point = variables.point_of(rewirer.neighbours, rewirer.edges)
+        local = local_sums(
+            self._problem, variables.edge_index(point), self._spaces, self._probes, number=search.steps
+        )
+        self._curvature.add(local.probe)
+        search.steps += 1
+        return search.record(torch.clone(point), local.loss), local
