@@ -33,7 +33,7 @@ def swaps_by_hand(arcs, kinds, colours, *, directed, both_ends):
         if colours[u] != colours[v] or (both_ends and colours[a] != colours[b]):
             continue
         after = {arc: kind for arc, kind in kind_of.items() if arc not in ((u, a), (v, b))}
-        after |= {arc: kind_of[u, a] for arc in new}
+        after |= dict.fromkeys(new, kind_of[u, a])
         if not directed:
             if kind_of[a, u] != kind_of[b, v]:
                 continue
@@ -79,7 +79,9 @@ def check(graph, generator, hops, *, kinds_of_edges=1, both_ends=False):
     colours = refine_colours(arcs, n, rounds=hops - 1, colours=inputs, edge_colours=kinds)[-1]
     groups = groups_of(arcs, n, colours, labels, kinds, directed=directed, both_ends=both_ends)
     count = count_swaps(groups)
-    before, found = swaps_by_hand(arcs, kinds, colours, directed=directed, both_ends=both_ends or not directed)
+    before, found = swaps_by_hand(
+        arcs, kinds, colours, directed=directed, both_ends=both_ends or not directed
+    )
     same = relabellings_by_hand(before, found, labels)
     assert (count.swaps, count.relabellings, count.others) == (len(found), len(same), len(found) - len(same))
     return before, found, same, labels

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import graph_metamers as gm
-from graph_metamers.graphs.colours import joined_colours, refine_colours, rounds_to_tell_apart, rows_as_colours
+from graph_metamers.graphs.colours import (
+    joined_colours,
+    refine_colours,
+    rounds_to_tell_apart,
+    rows_as_colours,
+)
 
 ATLAS = [graph for graph in nx.graph_atlas_g() if 0 < len(graph) <= 6]
 
@@ -42,9 +47,7 @@ def test_partitions_are_those_of_nested_tuples_on_the_atlas(labelled):
         edge_index, n = arcs_of(graph), len(graph)
         colours = generator.integers(2, size=n) if labelled else np.zeros(n, dtype=np.int64)
         kinds = generator.integers(2, size=edge_index.shape[1]) if labelled else np.zeros(edge_index.shape[1])
-        ours = refine_colours(
-            edge_index, n, rounds=3, colours=colours, edge_colours=kinds.astype(np.int64)
-        )
+        ours = refine_colours(edge_index, n, rounds=3, colours=colours, edge_colours=kinds.astype(np.int64))
         theirs = by_hand(edge_index, n, 3, colours, kinds)
         assert ours.shape == (4, n)
         assert all(same_partition(*both) for both in zip(ours, theirs, strict=True))
