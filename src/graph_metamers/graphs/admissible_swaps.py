@@ -28,6 +28,8 @@ from graph_metamers.graphs.colours import joined_colours
 from graph_metamers.graphs.rewiring import RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges
@@ -151,7 +153,7 @@ def count_swaps(groups: SwapGroups) -> SwapCount:
     Notes
     -----
     Looks at every pair of edges whose ends have the same colours, `SwapGroups.pairs`, and at no other: some
-    ten million a second. Time grows with the square of the largest group; memory O(E).
+    million a second. Time grows with the square of the largest group; memory O(E).
     """
     counts = np.zeros(2, dtype=np.int64)
     mirror = _Mirror.of(groups, groups.lists.neighbours.copy())
@@ -269,13 +271,15 @@ class Swapper:
         self.made += made
         return made
 
-    def run(self, most: int | None) -> bool:
+    def run(self, most: int | None, *, is_late: Callable[[], bool] = lambda: False) -> bool:
         """Make so many swaps if there are as many, those first that take reference edges away.
 
         Parameters
         ----------
         most
             How many; `None`: as long as any takes a reference edge away.
+        is_late
+            Asked between passes; true ends it.
 
         Returns
         -------
@@ -284,7 +288,7 @@ class Swapper:
         """
         wanted = np.iinfo(np.int64).max if most is None else most
         levels = (2, 1) if most is None else (2, 1, 0)
-        while self.made < wanted:
+        while self.made < wanted and not is_late():
             if not any(self.one_pass(wanted - self.made, least=least) for least in levels):
                 return True
         return False

@@ -106,8 +106,8 @@ def rows_as_colours(rows: NDArray[np.generic], tolerance: float = 0.0) -> NDArra
     """
     if not rows.shape[1]:
         return np.zeros(len(rows), dtype=np.int64)
-    distinct, colours = np.unique(rows, axis=0, return_inverse=True)
-    colours = colours.reshape(-1).astype(np.int64)
+    distinct, places = np.unique(rows, axis=0, return_inverse=True)
+    colours: NDArray[np.int64] = places.reshape(-1).astype(np.int64)
     if not tolerance or len(distinct) < 2:
         return colours
     gap = tolerance * float(np.abs(distinct).max())

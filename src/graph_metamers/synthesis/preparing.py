@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from graph_metamers.checks import check
+from graph_metamers.checks import CheckReport, check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Variables, resolve_variables
 from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
@@ -207,7 +207,8 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
             else structure.variables(graph)
         )
         read = settings.vary if structure is None else "features"
-        check(model, graph, names, forward=forward, transform=transform, vary=read).raise_for_errors()
+        report = check(model, graph, names, forward=forward, transform=transform, vary=read)
+        (report if structure is None else _about_edges(report)).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
@@ -226,6 +227,11 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         # A task that does not fit the output is better refused before the search than after it.
         searches.agree(outputs)
         yield searches
+
+
+def _about_edges(report: CheckReport) -> CheckReport:
+    """Without what matters only where features vary."""
+    return CheckReport(tuple(one for one in report.findings if one.code != "constant-features"))
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graph_metamers.types import Json
 
 RUNS = 10  # of the model at the most: to compare nodes, to verify, and for the loss
-MOST_PAIRS = 200_000_000  # of edges that are looked at to count swaps: seconds
+MOST_PAIRS = 30_000_000  # of edges that are looked at to count swaps: seconds
 BYTES_OF_A_SLOT = 200
 
 
@@ -138,7 +138,7 @@ class ExactSwaps:
         variables = problem.structure
         groups = nodes.groups(problem)
         swapper = Swapper(groups, seed=search.seed, reference_edges=variables.structure.reference_edges)
-        exhausted = swapper.run(self.swaps)
+        exhausted = swapper.run(self.swaps, is_late=lambda: search.is_late)
         point = torch.clone(variables.point_of(swapper.neighbours, swapper.edges))
         change = nodes.precise.change({"edge_index": variables.edge_index(point)})
         return point, swapper, change, exhausted
