@@ -101,7 +101,9 @@ class AlikeNodes:
         fine = self.colours(degrees=True)
         groups = self._groups(problem, self.colours(degrees=False))
         receivers = fine if groups.both_ends else np.zeros_like(fine)
-        swapper = Swapper(groups, seed=0, relabel=True, apart=np.stack([receivers, fine]))
+        apart = np.stack([receivers, fine])
+        # No edge comes back: swaps that are undone by later ones would tell nothing.
+        swapper = Swapper(groups, seed=0, reference_edges="forbid", relabel=True, apart=apart)
         if not len(groups.members) or not swapper.one_pass(TRIED):
             return self
         variables = problem.structure

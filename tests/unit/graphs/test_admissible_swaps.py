@@ -185,21 +185,26 @@ def test_every_swap_keeps_degrees_and_what_neighbours_look_like(directed, rule):
             heard = [sorted(colours[edges[0][edges[1] == node]].tolist()) for edges in (arcs, after)]
             assert heard[0] == heard[1]
         kept.append(groups.lists.kept(swapper.neighbours))
+    mirror = swapper._mirror
+    assert np.array_equal(mirror.out_held[mirror.twins], groups.lists.owners)
+    places = np.repeat(np.arange(40), np.diff(mirror.out_starts))
+    assert np.array_equal(places[mirror.twins], swapper.neighbours)
     assert all(later <= earlier for earlier, later in itertools.pairwise(kept))
     assert kept[-1] < 0.6
 
 
-def test_what_is_left_in_the_end_is_nothing_by_brute_force():
+@pytest.mark.parametrize("directed", [False, True])
+def test_what_is_left_in_the_end_is_nothing_by_brute_force(directed):
     for seed in range(4):
-        graph = nx.gnm_random_graph(10, 12, seed=seed)
+        graph = nx.gnm_random_graph(10, 12, seed=seed, directed=directed)
         arcs, colours = arcs_of(graph), np.arange(10) % 3
         labels = colours * 2 + np.arange(10) % 2
-        groups = groups_of(arcs, 10, colours, labels, None, directed=False)
+        groups = groups_of(arcs, 10, colours, labels, None, directed=directed)
         swapper = Swapper(groups, seed=seed, reference_edges="forbid")
         assert swapper.run(None)
         after = groups.lists.edge_index(swapper.neighbours, swapper.edges)
         kinds = np.zeros(after.shape[1], dtype=np.int64)
-        before, found = swaps_by_hand(after, kinds, colours, directed=False, both_ends=True)
+        before, found = swaps_by_hand(after, kinds, colours, directed=directed, both_ends=not directed)
         same = relabellings_by_hand(before, found, labels)
         reference = {*map(tuple, arcs.T.tolist())}
         here = {arc for arc, _ in before}

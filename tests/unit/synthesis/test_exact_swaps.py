@@ -173,6 +173,28 @@ def test_a_round_less_or_no_degrees_would_not_be_exact():
     assert refine_colours(arcs, 40, rounds=1, colours=rows)[1].max() > rows.max()
 
 
+def test_that_degrees_are_read_is_found_out_before_any_swap_is_made():
+    torch.manual_seed(0)
+    pairs = [*nx.random_regular_graph(3, 40, seed=0).edges()]
+    model, graph = GCN(16, 8, num_layers=1), graph_of(pairs[2:], few_rows(40))
+    options = {"vary": "structure", "solver": gm.ExactSwaps(swaps=1)}
+    found = [gm.generate(model, graph, "output", **options, seed=s).config["findings"] for s in range(5)]
+    assert all(one["reads_degrees"] for one in found)
+    assert len({one["admissible_swaps"] for one in found}) == 1
+
+
+def test_one_swap_that_could_be_undone_is_enough_to_tell_that_degrees_are_read():
+    # Leaves 0 and 1 on centres 2 and 3 of one degree, whose other neighbours differ in their degree alone.
+    x = torch.eye(16)[[0, 0, 1, 1, 2, 2, 3, 4]]
+    graph = graph_of([(0, 2), (1, 3), (2, 4), (3, 5), (5, 6), (6, 7)], x)
+    torch.manual_seed(0)
+    model = Stack([GCNConv(16, 8), GCNConv(8, 4)])
+    found = swapped(model, graph, alike="inputs").config["findings"]
+    assert (found["reads_degrees"], found["admissible_swaps"]) == (True, 0)
+    plain = swapped(Stack([GraphConv(16, 8), GraphConv(8, 4)]), graph, alike="inputs").config["findings"]
+    assert (plain["reads_degrees"], plain["admissible_swaps"], plain["relabellings"]) == (False, 1, 1)
+
+
 def test_the_layer_decides_how_many_hops_count():
     torch.manual_seed(0)
     model, graph = GCN(16, 8, num_layers=3, out_channels=3), drawn()
