@@ -124,7 +124,7 @@ def alike_nodes(problem: EdgeProblem, alike: Alike) -> AlikeNodes:
 
     Notes
     -----
-    Ours. Six runs of the model in float64, one of them with gradients.
+    Ours. Five runs of the model in float64 at the most, one of them with gradients.
     """
     reference = problem.structure.reference
     _refuse_what_edges_decide(problem.view, reference)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers.search import Search, Solution
     from graph_metamers.types import Json
 
-RUNS = 10  # of the model at the most: to compare nodes, to verify, and for the loss
+RUNS = 8  # of the model at the most, and counted as so many: to compare nodes, to verify, and for the loss
 MOST_PAIRS = 30_000_000  # of edges that are looked at to count swaps: seconds
 BYTES_OF_A_SLOT = 200
 
