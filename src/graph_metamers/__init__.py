@@ -66,6 +66,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "synthesis": (
         "Adam",
         "Budget",
+        "ExactSwaps",
         "LBFGS",
         "Metamer",
         "NullSpace",
@@ -228,6 +229,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Budget as Budget,
+    )
+    from graph_metamers.synthesis import (
+        ExactSwaps as ExactSwaps,
     )
     from graph_metamers.synthesis import (
         Metamer as Metamer,

@@ -125,11 +125,18 @@ class NeighbourLists:
 
     def kept(self, neighbours: NDArray[np.int64]) -> float:
         """Share of the slots that may be rewired in which a neighbour of the reference is held."""
+        return float(self.held_before(neighbours)[self.active].mean()) if len(self.active) else 0.0
+
+    def held_before(self, neighbours: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which slots that may be rewired hold a neighbour of the reference by such an edge, bool [slots]."""
         owners, n = self.owners, self.num_nodes
         before = np.sort((owners * n + self.neighbours)[self.active])
-        now = (owners * n + neighbours)[self.active]
-        places = np.minimum(np.searchsorted(before, now), len(before) - 1)
-        return float((before[places] == now).mean()) if len(now) else 0.0
+        held = np.zeros(len(neighbours), dtype=np.bool_)
+        if len(before):
+            now = (owners * n + neighbours)[self.active]
+            places = np.minimum(np.searchsorted(before, now), len(before) - 1)
+            held[self.active] = before[places] == now
+        return held
 
     def edge_index(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sources and targets of other lists with these starts, int64 [2, E], each edge in its column."""

@@ -14,6 +14,7 @@ import torch
 from torch_geometric.nn import MessagePassing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from torch import Tensor, nn
@@ -33,12 +34,18 @@ class Hop:
         What arrives at each node, float [n, d]: `leaf` is added to it, so that gradients can be taken there.
     leaf
         Zeros of that shape, with gradient.
+    given
+        All tensors that the step was handed, numbers of nodes and of edges.
+    module
+        The convolution.
     """
 
     edge_index: Tensor
     messages: Tensor | None = None
     sums: Tensor | None = None
     leaf: Tensor | None = field(default=None, repr=False)
+    given: list[Tensor] = field(default_factory=list, repr=False)
+    module: MessagePassing | None = field(default=None, repr=False)
 
 
 class MessageRecorder:
@@ -74,8 +81,8 @@ class MessageRecorder:
     ) -> None:
         self._cleanup.close()
 
-    def _begin(self, _module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        self.hops.append(Hop(arguments[0]))
+    def _begin(self, module: MessagePassing, arguments: tuple[Any, ...]) -> None:
+        self.hops.append(Hop(arguments[0], given=list(_tensors(arguments[-1])), module=module))
 
     def _note_messages(self, _module: nn.Module, _arguments: tuple[Any, ...], result: Tensor) -> None:
         self.hops[-1].messages = result
@@ -85,3 +92,15 @@ class MessageRecorder:
         hop.leaf = torch.zeros_like(result).requires_grad_()
         hop.sums = result
         return result + hop.leaf
+
+
+def _tensors(given: Any) -> Iterator[Tensor]:
+    """Every tensor among some arguments; of a pair for senders and receivers both."""
+    if isinstance(given, torch.Tensor):
+        yield given
+    elif isinstance(given, dict):
+        for value in given.values():
+            yield from _tensors(value)
+    elif isinstance(given, tuple | list):
+        for value in given:
+            yield from _tensors(value)

@@ -8,13 +8,22 @@ from graph_metamers.synthesis.objectives import Objective
 from graph_metamers.synthesis.progress import ProgressBar
 from graph_metamers.synthesis.repeating import generate_many
 from graph_metamers.synthesis.settings import check_search
-from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, Rewire, SearchProgress, WordSwaps
+from graph_metamers.synthesis.solvers import (
+    LBFGS,
+    Adam,
+    ExactSwaps,
+    NullSpace,
+    Rewire,
+    SearchProgress,
+    WordSwaps,
+)
 from graph_metamers.synthesis.status import Status
 
 __all__ = [
     "LBFGS",
     "Adam",
     "Budget",
+    "ExactSwaps",
     "Metamer",
     "NullSpace",
     "Objective",

@@ -68,7 +68,7 @@ def generate(
     forward
         How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
     solver
-        `"lbfgs"`, `"adam"`, `"word_swaps"`, `"null_space"`, `"rewire"`, an object such as
+        `"lbfgs"`, `"adam"`, `"word_swaps"`, `"null_space"`, `"rewire"`, `"exact_swaps"`, an object such as
         `LBFGS(history=20)`, or `"auto"`: L-BFGS where the loss is smooth; for binary features word swaps if
         the model reads few enough numbers of them, else Adam; for edges rewiring.
     init

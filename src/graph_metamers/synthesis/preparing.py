@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from graph_metamers.checks import check
+from graph_metamers.checks import CheckReport, check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Variables, resolve_variables
 from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
@@ -28,7 +28,14 @@ from graph_metamers.synthesis.measuring import agreement, measure
 from graph_metamers.synthesis.memory import require_memory
 from graph_metamers.synthesis.objectives import solver_for, variables_for
 from graph_metamers.synthesis.problem import Problem
-from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Search, WordSwaps, resolve_solver
+from graph_metamers.synthesis.solvers import (
+    LBFGS,
+    ExactSwaps,
+    NullSpace,
+    Search,
+    WordSwaps,
+    resolve_solver,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +110,7 @@ class PreparedSearches:
         """Search from the start of a seed, and measure."""
         start, settings = self.start(seed), self.settings
         compressed, solver = self.ready(start)
-        search = Search(settings.budget, settings.tolerance, settings.tell)
+        search = Search(settings.budget, settings.tolerance, settings.tell, seed=seed)
         solution = compressed.lifted(solver.solve(compressed.problem, compressed.start, search))
         return self.measured(solution, start, seed, compressed, solver)
 
@@ -157,6 +164,7 @@ class PreparedSearches:
             "starts_at_once": starts_at_once,
             "seed": seed,
             **self.settings.record(),
+            **({"findings": dict(solution.findings)} if solution.findings else {}),
         }
         now = time.monotonic()
         with torch.no_grad():
@@ -199,7 +207,8 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
             else structure.variables(graph)
         )
         read = settings.vary if structure is None else "features"
-        check(model, graph, names, forward=forward, transform=transform, vary=read).raise_for_errors()
+        report = check(model, graph, names, forward=forward, transform=transform, vary=read)
+        (report if structure is None else _about_edges(report)).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
@@ -207,6 +216,9 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         problem = Problem(view, variables, targets, _index(settings.index, num_items))
         if structure is not None:
             problem = edge_problem(problem, settings.objective)
+            solver = resolve_solver(settings.solver, problem)
+            if solver.name == ExactSwaps.name and settings.init == "noise":
+                settings = replace(settings, init="reference")  # where exact swaps begin in any case
         _require_energy(problem)
         if problem.index is not None and structure is None:
             problem = problem.restricted(generator_for("probe", 0))
@@ -215,6 +227,11 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         # A task that does not fit the output is better refused before the search than after it.
         searches.agree(outputs)
         yield searches
+
+
+def _about_edges(report: CheckReport) -> CheckReport:
+    """Without what matters only where features vary."""
+    return CheckReport(tuple(one for one in report.findings if one.code != "constant-features"))
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:

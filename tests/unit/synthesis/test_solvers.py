@@ -183,7 +183,8 @@ def test_auto_follows_the_problem():
     for name in SOLVERS:
         assert resolve_solver(name, LeastSquares()).name == name
     with pytest.raises(
-        gm.ParameterError, match="'auto', 'adam', 'lbfgs', 'null_space', 'rewire', 'word_swaps'"
+        gm.ParameterError,
+        match="'auto', 'adam', 'exact_swaps', 'lbfgs', 'null_space', 'rewire', 'word_swaps'",
     ):
         resolve_solver("newton", LeastSquares())
 

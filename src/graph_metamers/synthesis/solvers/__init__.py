@@ -1,6 +1,7 @@
 """Solvers: one file each. A solver sees a `Problem` and a `Search`, and nothing of graphs."""
 
 from graph_metamers.synthesis.solvers.adam import Adam
+from graph_metamers.synthesis.solvers.exact_swaps import ExactSwaps
 from graph_metamers.synthesis.solvers.farthest import Farthest
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
@@ -14,6 +15,7 @@ __all__ = [
     "SOLVERS",
     "SOLVER_NAMES",
     "Adam",
+    "ExactSwaps",
     "Farthest",
     "NullSpace",
     "Rewire",

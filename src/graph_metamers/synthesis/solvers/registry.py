@@ -8,6 +8,7 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.edge_problem import EdgeProblem
 from graph_metamers.synthesis.solvers.adam import Adam
+from graph_metamers.synthesis.solvers.exact_swaps import ExactSwaps
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.rewire import Rewire
@@ -25,6 +26,7 @@ MOST_DIRECTIONS = 512  # a swap costs as many operations
 
 SOLVERS: dict[str, Callable[[], Solver]] = {
     Adam.name: Adam,
+    ExactSwaps.name: ExactSwaps,
     LBFGS.name: LBFGS,
     NullSpace.name: NullSpace,
     Rewire.name: Rewire,
@@ -47,9 +49,9 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
         return solver
     check_choice("solver", solver, SOLVER_NAMES)
     if isinstance(problem, EdgeProblem):
-        if solver not in ("auto", Rewire.name):
-            raise ParameterError("solver", "'rewire' or 'auto' where edges vary", solver)
-        return Rewire()
+        if solver not in ("auto", Rewire.name, ExactSwaps.name):
+            raise ParameterError("solver", "'rewire', 'exact_swaps' or 'auto' where edges vary", solver)
+        return ExactSwaps() if solver == ExactSwaps.name else Rewire()
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     if solver == "auto":

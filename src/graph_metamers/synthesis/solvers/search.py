@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
     from graph_metamers.synthesis.budget import Budget
     from graph_metamers.synthesis.problem import Problem
+    from graph_metamers.types import Json
 
 STALL_WINDOW = 300  # evaluations
 STALL_DECREASE = 0.01  # relative: an absolute plateau would call a stuck search converged
@@ -64,6 +65,8 @@ class Solution:
     matched_point
         Of such a search: where the loss was first met, [p], to come back to should rounding have taken the
         farthest point over the tolerance; else `None`.
+    findings
+        What a solver has to say beside the point; goes into the record.
     """
 
     point: Tensor
@@ -73,6 +76,7 @@ class Solution:
     trace: tuple[tuple[int, float], ...]
     distance_trace: tuple[tuple[int, float], ...] = ()
     matched_point: Tensor | None = None
+    findings: Mapping[str, Json] = field(default_factory=dict)
 
 
 class Solver(Protocol):
@@ -100,10 +104,20 @@ class Search:
         Activation loss at which the search is done.
     notify
         Called with a `SearchProgress` at every record.
+    seed
+        Of what a solver draws, where its start does not say it.
     """
 
-    def __init__(self, budget: Budget, tolerance: float, notify: Callable[[SearchProgress], None]) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        tolerance: float,
+        notify: Callable[[SearchProgress], None],
+        *,
+        seed: int = 0,
+    ) -> None:
         self.steps = 0
+        self.seed = seed
         self.budget = budget
         self.tolerance = tolerance
         self.notify = notify

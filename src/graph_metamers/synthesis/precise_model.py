@@ -1,0 +1,145 @@
+"""A copy of a model in float64, to tell what is equal from what is nearly equal."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.reading.messages import MessageRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graph_metamers.reading import ModelView
+    from graph_metamers.reading.messages import Hop
+    from graph_metamers.types import Graph
+
+SAME = 1e-10
+"""Largest change of an activation, over the largest activation of its layer, that is rounding in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreciseModel:
+    """A model and a graph in float64.
+
+    Attributes
+    ----------
+    view
+        The copy of the model.
+    graph
+        The reference with its floating-point tensors in float64.
+    layers
+        That are read.
+    activations
+        Of the reference, by layer.
+    """
+
+    view: ModelView
+    graph: Graph
+    layers: tuple[str, ...]
+    activations: Mapping[str, Tensor]
+
+    @classmethod
+    def of(
+        cls, view: ModelView, graph: Graph, layers: Sequence[str], x: Tensor | None = None
+    ) -> PreciseModel:
+        """Copy a model; call inside `view.borrow()`. One run.
+
+        Parameters
+        ----------
+        view
+            The model.
+        graph
+            The reference.
+        layers
+            That are read.
+        x
+            Features in the place of the graph's, float64 [n, F].
+
+        Raises
+        ------
+        ParameterError
+            If the model cannot be copied, or does not run in float64.
+        """
+        precise = _in_float64(graph)
+        if x is not None:
+            precise.x = x
+        try:
+            own = replace(view, model=copy.deepcopy(view.model).double())
+            with torch.no_grad():
+                taps = own.taps(precise, layers)
+        except Exception as error:  # a module of the user's may raise anything
+            raise ParameterError(
+                "solver",
+                "'rewire' for a model that does not run in float64, in which swaps are shown to be exact",
+                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+            ) from error
+        return cls(own, precise, tuple(layers), {name: tap.value for name, tap in taps.items()})
+
+    def change(self, columns: Mapping[str, Tensor]) -> float:
+        """Largest change of an activation, over the largest of its layer, with other edges. One run.
+
+        Parameters
+        ----------
+        columns
+            Tensors of the graph to replace, such as its `edge_index`.
+        """
+        changed = copy.copy(self.graph)
+        for name, value in columns.items():
+            changed[name] = value
+        with torch.no_grad():
+            taps = self.view.taps(changed, self.layers)
+        changes = [
+            (taps[name].value - before).abs().max() / before.abs().max().clamp(min=1e-300)
+            for name, before in self.activations.items()
+        ]
+        return float(torch.stack(changes).max())  # NaN if any is
+
+    def hops(self) -> list[Hop]:
+        """Steps of message passing up to the last one that reaches the layers. One run, forth and back."""
+        with torch.enable_grad(), MessageRecorder(self.view.model) as recorder:
+            taps = self.view.taps(self.graph, self.layers)
+            hops = list(recorder.hops)
+        values = [tap.value.sum() for tap in taps.values() if tap.value.requires_grad]
+        places = [place for place, hop in enumerate(hops) if hop.leaf is not None]
+        if not values or not places:
+            return []
+        leaves: list[Any] = [hops[place].leaf for place in places]
+        gradients = torch.autograd.grad(values, leaves, allow_unused=True)
+        reached = [place for place, gradient in zip(places, gradients, strict=True) if gradient is not None]
+        return hops[: max(reached, default=-1) + 1]
+
+    def shuffled_columns(self, seed: int) -> dict[str, Tensor]:
+        """The same edges, those into each node in another order among their places, attributes with them."""
+        target = self.graph.edge_index[1].cpu().numpy()
+        random = np.random.default_rng(seed).random(len(target))
+        order = np.empty(len(target), dtype=np.int64)
+        order[np.argsort(target, kind="stable")] = np.lexsort((random, target))
+        columns = torch.from_numpy(order).to(self.graph.edge_index.device)
+        found = {name: self.graph[name][columns] for name in edge_attributes(self.graph)}
+        return {"edge_index": self.graph.edge_index[:, columns], **found}
+
+
+def edge_attributes(graph: Graph) -> list[str]:
+    """Names of the tensors with a row for each edge, [E, ...], other than `edge_index`."""
+    num_edges = graph.edge_index.shape[1]
+    return [
+        name
+        for name in graph.edge_attrs()
+        if name != "edge_index" and isinstance(graph[name], Tensor) and graph[name].shape[:1] == (num_edges,)
+    ]
+
+
+def _in_float64(graph: Graph) -> Graph:
+    precise = copy.copy(graph)
+    for store in precise.stores:
+        for name, value in list(store.items()):
+            if isinstance(value, Tensor) and value.is_floating_point():
+                store[name] = value.double()
+    return precise
