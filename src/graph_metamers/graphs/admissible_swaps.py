@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges
+    from graph_metamers.graphs.neighbour_lists import NeighbourLists
+    from graph_metamers.graphs.rewiring import ReferenceEdges
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class SwapGroups:
         if not lists.directed:  # an edge may have other attributes in either direction
             kinds = joined_colours(kinds, kinds[lists.twins])
         receivers = colours[lists.owners] if both_ends else np.zeros(num_edges, dtype=np.int64)
-        keys = joined_colours(receivers, colours[lists.neighbours], kinds)
+        keys = joined_colours(receivers, colours[lists.neighbours], kinds, lists.graphs[lists.owners])
         active = lists.active
         members = active[np.argsort(keys[active], kind="stable")]
         _, first, place = np.unique(keys[members], return_index=True, return_inverse=True)
@@ -146,9 +147,16 @@ class SwapGroups:
         sizes = np.diff(self.bounds)
         return int((sizes * (sizes - 1) // 2).sum())
 
+    @property
+    def touches_wanted(self) -> NDArray[np.bool_]:
+        """Which edges end in a node whose list has to change (either end, undirected), bool [slots]."""
+        wanted = np.zeros(len(self.groups), dtype=np.bool_)
+        wanted[self.lists.wanted] = True
+        return wanted if self.lists.directed else wanted | wanted[self.lists.twins]
+
 
 def count_swaps(groups: SwapGroups) -> SwapCount:
-    """Count the admissible swaps of a graph, exactly.
+    """Count the admissible swaps of a graph that change a list which is wanted, exactly.
 
     Notes
     -----
@@ -157,7 +165,9 @@ def count_swaps(groups: SwapGroups) -> SwapCount:
     """
     counts = np.zeros(2, dtype=np.int64)
     mirror = _Mirror.of(groups, groups.lists.neighbours.copy())
-    _kernel().count_pairs(*mirror.arrays(groups), groups.members, groups.bounds, counts)
+    _kernel().count_pairs(
+        *mirror.arrays(groups), groups.members, groups.bounds, groups.touches_wanted, counts
+    )
     if not groups.lists.directed:
         counts //= 2  # each swap was met from either ends of its edges
     return SwapCount(int(counts[0]), int(counts[1]))
@@ -258,6 +268,8 @@ class Swapper:
             once). A pass that makes none has looked at all pairs: there is no such swap.
         """
         groups, slots = self._groups, self._groups.members
+        if groups.lists.is_restricted:
+            slots = slots[np.isin(slots, groups.lists.wanted)]  # their nodes are what matters
         if least:
             held = groups.lists.held_before(self.neighbours)
             slots = slots[held[slots]]

@@ -75,13 +75,18 @@ def is_relabelling(  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def count_pairs(  # type: ignore[no-untyped-def]
     starts, held, kinds, out_starts, out_held, out_kinds, twins, owners, labels, directed,
-    members, bounds, counts,
+    members, bounds, touches_wanted, counts,
 ):  # fmt: skip
-    """Add admissible pairs of slots of one group, and relabellings among them, to counts[0] and counts[1]."""
+    """Add admissible pairs of slots of one group, and relabellings among them, to counts[0] and counts[1].
+
+    Those of which at least one is wanted.
+    """
     for group in range(bounds.shape[0] - 1):
         for i in range(bounds[group], bounds[group + 1]):
             for j in range(i + 1, bounds[group + 1]):
                 s, t = members[i], members[j]
+                if not (touches_wanted[s] or touches_wanted[t]):
+                    continue
                 if not may_swap(starts, held, owners, directed, s, t):
                     continue
                 counts[0] += 1

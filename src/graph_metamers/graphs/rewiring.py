@@ -23,126 +23,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from graph_metamers.graphs.neighbour_lists import NeighbourLists
+
 ReferenceEdges = Literal["forbid", "charge", "free"]
 NEAREST = 30  # nodes that are offered for an exchange
 NEAR_PAYS = 100  # proposals a slot, from which on it pays to look for them
 ALL_DIRECTIONS, LEADING = 20_000, 4  # nodes up to which vectors are compared in full, and directions beyond
 RULES: dict[str, int] = {"free": 0, "charge": 1, "forbid": 2}  # as in the kernel
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourLists:
-    """A graph as one list of neighbours for each node; what may be rewired, and the rest.
-
-    Attributes
-    ----------
-    num_nodes
-        n.
-    directed
-        Whether lists hold sources only; else every edge is in the lists of both its ends.
-    starts
-        Where each node's list begins, and where the last one ends, int64 [n + 1].
-    neighbours
-        The nodes in the lists, int64 [slots].
-    edges
-        Column of `edge_index` that every slot stands for (into the list's node), int64 [slots].
-    twins
-        Slot of the same edge in the other end's list, int64 [slots]; -1 in a directed graph.
-    active
-        Slots that may be rewired, int64 [k].
-    """
-
-    num_nodes: int
-    directed: bool
-    starts: NDArray[np.int64]
-    neighbours: NDArray[np.int64]
-    edges: NDArray[np.int64]
-    twins: NDArray[np.int64]
-    active: NDArray[np.int64]
-
-    @property
-    def owners(self) -> NDArray[np.int64]:
-        """The node of every slot, int64 [slots]."""
-        return np.repeat(np.arange(self.num_nodes), np.diff(self.starts))
-
-    @classmethod
-    def of(
-        cls,
-        edge_index: NDArray[np.int64],
-        num_nodes: int,
-        *,
-        directed: bool,
-        fixed: NDArray[np.bool_] | None = None,
-    ) -> NeighbourLists:
-        """Read a graph.
-
-        Parameters
-        ----------
-        edge_index
-            Sources and targets, int64 [2, E]; of an undirected graph in both directions.
-        num_nodes
-            n.
-        directed
-            Whether an edge has a direction.
-        fixed
-            Edges that must stay, bool [E]. Self-loops and doubled edges stay in any case.
-
-        Raises
-        ------
-        ParameterError
-            If `directed` is false and an edge has no reverse.
-        """
-        source, target = edge_index
-        order = np.lexsort((source, target))
-        starts = np.concatenate([[0], np.bincount(target, minlength=num_nodes).cumsum()]).astype(np.int64)
-        neighbours, owners = source[order], target[order]
-        keys, back = owners * num_nodes + neighbours, neighbours * num_nodes + owners
-        stays = neighbours == owners
-        doubled = np.zeros(len(keys), dtype=np.bool_)
-        doubled[1:] = keys[1:] == keys[:-1]
-        doubled[:-1] |= keys[1:] == keys[:-1]
-        stays |= doubled
-        if fixed is not None:
-            stays |= fixed[order]
-        twins = np.full(len(keys), -1, dtype=np.int64)
-        if not directed:
-            twins = np.searchsorted(keys, back)
-            if not np.array_equal(keys[np.minimum(twins, len(keys) - 1)], back):
-                raise ParameterError("directed", "True for a graph in which an edge has no reverse", directed)
-            stays |= stays[twins]
-        active = np.flatnonzero(~stays)
-        return cls(num_nodes, directed, starts, neighbours, order.astype(np.int64), twins, active)
-
-    def twins_of(self, neighbours: NDArray[np.int64]) -> NDArray[np.int64]:
-        """`twins` of other neighbours, int64 [slots]; -1 in a directed graph."""
-        if self.directed:
-            return self.twins
-        owners = self.owners
-        keys, back = owners * self.num_nodes + neighbours, neighbours * self.num_nodes + owners
-        order = np.argsort(keys, kind="stable")
-        twins: NDArray[np.int64] = order[np.searchsorted(keys[order], back)]
-        return twins
-
-    def kept(self, neighbours: NDArray[np.int64]) -> float:
-        """Share of the slots that may be rewired in which a neighbour of the reference is held."""
-        return float(self.held_before(neighbours)[self.active].mean()) if len(self.active) else 0.0
-
-    def held_before(self, neighbours: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which slots that may be rewired hold a neighbour of the reference by such an edge, bool [slots]."""
-        owners, n = self.owners, self.num_nodes
-        before = np.sort((owners * n + self.neighbours)[self.active])
-        held = np.zeros(len(neighbours), dtype=np.bool_)
-        if len(before):
-            now = (owners * n + neighbours)[self.active]
-            places = np.minimum(np.searchsorted(before, now), len(before) - 1)
-            held[self.active] = before[places] == now
-        return held
-
-    def edge_index(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Sources and targets of other lists with these starts, int64 [2, E], each edge in its column."""
-        found = np.empty((2, len(edges)), dtype=np.int64)
-        found[0, edges], found[1, edges] = neighbours, self.owners
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,9 +75,12 @@ class RewiringProblem:
 
     @property
     def unit(self) -> float:
-        """Cost of one neighbour more in an average sum: what a temperature of 1 is."""
+        """Cost of one neighbour more in an average sum, of those that are wanted: a temperature of 1."""
         lengths = [np.square(vectors.astype(np.float64)).sum(axis=1).mean() for vectors in self.vectors]
-        return float(self.weights.mean(axis=0) @ np.array(lengths))
+        lists, weights = self.lists, self.weights
+        if lists.is_restricted:
+            weights = weights[np.unique(lists.owners[lists.wanted])]
+        return float(weights.mean(axis=0) @ np.array(lengths))
 
     def residuals(self, neighbours: NDArray[np.int64]) -> NDArray[np.float64]:
         """Sums over other neighbours minus those of the reference, float64 [n, sum of k_l]."""
@@ -251,6 +141,7 @@ class Rewirer:
         self._random = np.array([seed % 2**64], dtype=np.uint64)
         self._may_move = np.zeros(len(lists.edges), dtype=np.bool_)
         self._may_move[lists.active] = True
+        self._drawing = (lists.wanted, *lists.pools, lists.graphs)
         self._nearest: NDArray[np.int32] | None = None
         self.accepted = 0
 
@@ -267,7 +158,7 @@ class Rewirer:
         from graph_metamers.graphs import rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
 
         lists, problem, unit = self._problem.lists, self._problem, self._problem.unit
-        if len(lists.active) < 2:
+        if not len(lists.wanted):
             return
         partners = (self._may_move, self._near(schedule.proposals))
         for first in range(0, schedule.proposals, chunk):
@@ -276,7 +167,7 @@ class Rewirer:
             weighing = (self._vectors, self._weights, self._hops, residuals, lists.starts, self.neighbours)
             rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * unit, self._random)
             timing = (first, count, schedule.proposals, schedule.hottest * unit, schedule.coldest * unit)
-            slots = (self._owners, self.edges, lists.active)
+            slots = (self._owners, self.edges, *self._drawing)
             if lists.directed:
                 made = kernel.rewire_directed(*weighing, *slots, *rules, *timing)
             else:
@@ -303,13 +194,13 @@ class Rewirer:
         lists, problem = self._problem.lists, self._problem
         modelling = (model.vectors, model.slopes, model.curvatures, model.hops, model.blocks)
         rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * problem.unit)
-        slots = (self._owners, self.edges, lists.active)
+        slots = (self._owners, self.edges, *self._drawing)
         if lists.directed:
             made = kernel.improve_directed(
                 *modelling, lists.starts, self.neighbours, *slots, *rules, self._random, proposals, most
             )
         else:
-            near = self._near(len(lists.active) * NEAR_PAYS)
+            near = self._near(len(lists.wanted) * NEAR_PAYS)
             made = kernel.improve_undirected(
                 *modelling, lists.starts, self.neighbours, self._twins, *slots, *rules, self._may_move, near,
                 self._random, proposals, most,
@@ -320,10 +211,10 @@ class Rewirer:
     def _near(self, proposals: int) -> NDArray[np.int32]:
         """Nodes that send nearly what each one does, int32 [n, m]; none for few proposals, or directions."""
         lists = self._problem.lists
-        if lists.directed or proposals < NEAR_PAYS * len(lists.active) or lists.num_nodes < 2:
+        if lists.directed or proposals < NEAR_PAYS * len(lists.wanted) or lists.num_nodes < 2:
             return np.empty((lists.num_nodes, 0), dtype=np.int32)
         if self._nearest is None:
-            self._nearest = nearest_senders(self._vectors)
+            self._nearest = nearest_senders(self._vectors, lists.graphs)
         return self._nearest
 
     def go_back(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
@@ -361,11 +252,27 @@ class SumModel:
         return np.concatenate([[0], np.cumsum(np.diff(self.hops) ** 2)[:-1]]).astype(np.int64)
 
 
-def nearest_senders(vectors: NDArray[np.floating]) -> NDArray[np.int32]:
+def nearest_senders(
+    vectors: NDArray[np.floating], graphs: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
     """The `NEAREST` nodes whose vectors are nearest to each node's, int32 [n, m]; itself may be among them.
 
-    In large graphs by the `LEADING` principal directions alone.
+    In large graphs by the `LEADING` principal directions alone. Of several graphs, int64 [n], in the node's
+    own; where one has fewer nodes they are named again.
     """
+    if graphs is None or not graphs.any():
+        return _nearest(vectors)
+    order = np.argsort(graphs, kind="stable")
+    parts = np.split(order, np.bincount(graphs).cumsum()[:-1])
+    count = min(NEAREST, max(map(len, parts)) - 1)
+    nearest = np.empty((len(vectors), count), dtype=np.int32)
+    for nodes in parts:
+        found = _nearest(vectors[nodes]) if len(nodes) > 1 else np.zeros((len(nodes), 1), dtype=np.int32)
+        nearest[nodes] = nodes[found[:, np.arange(count) % found.shape[1]]]
+    return nearest
+
+
+def _nearest(vectors: NDArray[np.floating]) -> NDArray[np.int32]:
     num_nodes = len(vectors)
     seen = vectors
     if num_nodes > ALL_DIRECTIONS and vectors.shape[1] > LEADING:
@@ -383,6 +290,7 @@ def shuffled(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Neighbours and edges of a random graph with the same degrees: `rounds` proposed swaps for each slot.
 
+    (For each that is wanted, where only some are.)
     With `forbid`, edges of the reference that have gone do not come back; where degrees leave no other choice
     some stay.
     """
@@ -390,6 +298,6 @@ def shuffled(
     weights = np.zeros((lists.num_nodes, 1))
     problem = RewiringProblem(lists, [nothing], weights, reference_edges)
     rewirer = Rewirer(problem, seed=seed)
-    for _ in rewirer.anneal(Schedule(rounds * len(lists.active))):
+    for _ in rewirer.anneal(Schedule(rounds * len(lists.wanted))):
         pass
     return rewirer.neighbours, rewirer.edges

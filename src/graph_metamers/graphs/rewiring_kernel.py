@@ -84,13 +84,24 @@ def move_sums(vectors, residuals, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def draw_partner(node, starts, active, may_move, near, number, state):  # type: ignore[no-untyped-def]
+def draw_any(node, pool, bounds, graphs, state):  # type: ignore[no-untyped-def]
+    """Any slot that may move of the graph of `node`, which has one."""
+    if bounds.shape[0] == 2:
+        return pool[random_below(state, pool.shape[0])]
+    first = bounds[graphs[node]]
+    return pool[first + random_below(state, bounds[graphs[node] + 1] - first)]
+
+
+@njit(cache=True)
+def draw_partner(  # type: ignore[no-untyped-def]
+    node, starts, pool, bounds, graphs, may_move, near, number, state
+):
     """A slot to swap with, or -1: any, or more often one of a node that sends nearly what `node` does.
 
     What the neighbours of these two lose and gain is then little, so the swap is more likely to be made.
     """
     if near.shape[1] == 0 or number % ANY_EVERY == 0:
-        return active[random_below(state, active.shape[0])]
+        return draw_any(node, pool, bounds, graphs, state)
     other = near[node, random_below(state, near.shape[1])]
     degree = starts[other + 1] - starts[other]
     if degree == 0:
@@ -100,22 +111,31 @@ def draw_partner(node, starts, active, may_move, near, number, state):  # type: 
 
 
 @njit(cache=True)
+def draw_wanted(wanted, pool, twins, state):  # type: ignore[no-untyped-def]
+    """A slot that begins a swap, from either end of its edge: `wanted` may hold one of them alone."""
+    s = wanted[random_below(state, wanted.shape[0])]
+    if wanted.shape[0] < pool.shape[0] and random_below(state, 2) == 1:
+        return twins[s]
+    return s
+
+
+@njit(cache=True)
 def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917 (numba knows no keywords-only)
-    vectors, weights, hops, residuals, starts, neighbours, twins, owners, edges, active,
+    vectors, weights, hops, residuals, starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs,
     reference, rule, penalty, may_move, near, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
     """Propose "a - b and c - d become a - d and c - b", `count` times; returns how many were made.
 
     The cost is sum_v sum_l weights_vl ||residuals_vl||^2, and `penalty` for each reference edge.
     """
-    accepted, num_active = 0, active.shape[0]
+    accepted = 0
     temperature = hottest
     for number in range(count):
         if number % COOL_EVERY == 0:
             temperature = temperature_at(first + number, proposals, hottest, coldest)
-        s = active[random_below(state, num_active)]
+        s = draw_wanted(wanted, pool, twins, state)
         a, b = owners[s], neighbours[s]
-        t = draw_partner(a, starts, active, may_move, near, number, state)
+        t = draw_partner(a, starts, pool, bounds, graphs, may_move, near, number, state)
         if t < 0:
             continue
         c, d = owners[t], neighbours[t]
@@ -151,17 +171,19 @@ def swap_ends(neighbours, twins, edges, s, t):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def rewire_directed(  # type: ignore[no-untyped-def] # noqa: PLR0917
-    vectors, weights, hops, residuals, starts, neighbours, owners, edges, active,
+    vectors, weights, hops, residuals, starts, neighbours, owners, edges, wanted, pool, bounds, graphs,
     reference, rule, penalty, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
     """Propose "a -> b and c -> d become a -> d and c -> b", `count` times; as `rewire_undirected`."""
-    accepted, num_active = 0, active.shape[0]
+    accepted, num_wanted = 0, wanted.shape[0]
     temperature = hottest
     for number in range(count):
         if number % COOL_EVERY == 0:
             temperature = temperature_at(first + number, proposals, hottest, coldest)
-        s, t = active[random_below(state, num_active)], active[random_below(state, num_active)]
-        b, a, d, c = owners[s], neighbours[s], owners[t], neighbours[t]
+        s = wanted[random_below(state, num_wanted)]
+        b, a = owners[s], neighbours[s]
+        t = draw_any(b, pool, bounds, graphs, state)
+        d, c = owners[t], neighbours[t]
         if share_an_end(a, b, c, d):
             continue
         if holds(starts, neighbours, d, a) or holds(starts, neighbours, b, c):
@@ -220,21 +242,21 @@ def move_slope(slope, curvature, hops, blocks, step):  # type: ignore[no-untyped
 
 @njit(cache=True)
 def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
-    vectors, slopes, curvatures, hops, blocks, starts, neighbours, twins, owners, edges, active,
-    reference, rule, penalty, may_move, near, state, count, most,
+    vectors, slopes, curvatures, hops, blocks, starts, neighbours, twins, owners, edges,
+    wanted, pool, bounds, graphs, reference, rule, penalty, may_move, near, state, count, most,
 ):  # fmt: skip
     """Propose swaps, `count` times, and make those that lower a model of the loss, `most` at most; how many.
 
     For a change d_v of each node's sum the model is slopes_v . d_v + d_v . C_v d_v.
     """
-    made, num_active = 0, active.shape[0]
+    made = 0
     steps = np.empty((4, vectors.shape[1]), dtype=vectors.dtype)
     for number in range(count):
         if made == most:
             break
-        s = active[random_below(state, num_active)]
+        s = draw_wanted(wanted, pool, twins, state)
         a, b = owners[s], neighbours[s]
-        t = draw_partner(a, starts, active, may_move, near, number, state)
+        t = draw_partner(a, starts, pool, bounds, graphs, may_move, near, number, state)
         if t < 0:
             continue
         c, d = owners[t], neighbours[t]
@@ -264,18 +286,20 @@ def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
 
 
 @njit(cache=True)
-def improve_directed(  # type: ignore[no-untyped-def]
-    vectors, slopes, curvatures, hops, blocks, starts, neighbours, owners, edges, active,
-    reference, rule, penalty, state, count, most,
+def improve_directed(  # type: ignore[no-untyped-def] # noqa: PLR0917
+    vectors, slopes, curvatures, hops, blocks, starts, neighbours, owners, edges,
+    wanted, pool, bounds, graphs, reference, rule, penalty, state, count, most,
 ):  # fmt: skip
     """The same with edges that have a direction: a -> b and c -> d become a -> d and c -> b."""
-    made, num_active = 0, active.shape[0]
+    made, num_wanted = 0, wanted.shape[0]
     steps = np.empty((2, vectors.shape[1]), dtype=vectors.dtype)
     for _ in range(count):
         if made == most:
             break
-        s, t = active[random_below(state, num_active)], active[random_below(state, num_active)]
-        b, a, d, c = owners[s], neighbours[s], owners[t], neighbours[t]
+        s = wanted[random_below(state, num_wanted)]
+        b, a = owners[s], neighbours[s]
+        t = draw_any(b, pool, bounds, graphs, state)
+        d, c = owners[t], neighbours[t]
         if share_an_end(a, b, c, d):
             continue
         if holds(starts, neighbours, d, a) or holds(starts, neighbours, b, c):

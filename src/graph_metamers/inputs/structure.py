@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -13,11 +13,12 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import is_undirected
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges, shuffled
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
+from graph_metamers.graphs.rewiring import ReferenceEdges, shuffled
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.slots import count_items
-from graph_metamers.reading.items import num_graphs
+from graph_metamers.reading.items import GRAPHS, NODES, num_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,25 +170,71 @@ class StructureVariables:
         changed.edge_index = self.edge_index(point)
         return changed
 
+    def restricted(self, reached: Tensor) -> StructureVariables:
+        """The same, in which every swap changes the neighbours of one of some nodes, bool [n], at least.
+
+        Raises
+        ------
+        ParameterError
+            If none of them has an edge that may vary.
+        """
+        lists = self.lists.restricted(reached.cpu().numpy())
+        if not len(lists.wanted):
+            raise ParameterError("index", "of items which an edge that may vary can reach", "none")
+        return replace(self, lists=lists)
+
     def distance(self, graph: Graph, items: str) -> InputDistance:
         """Share of edges that are others: 1 - Jaccard index, over its chance level.
 
-        Chance is a random graph with the same degrees (configuration model), in which an edge u - v of the
-        reference is there with probability d_u d_v / 2 m at the most: to first order.
+        Of edges that may vary, and where `restricted`, of those that end in one of these nodes. Chance is a
+        random graph with the same degrees (configuration model), in which an edge u - v of the reference is
+        there with probability d_u d_v / 2 m at the most: to first order. An item's distance is in units of
+        chance too, of its own where items are graphs; nan where no such edge ends in it.
         """
-        before, after = _keys(self.reference), _keys(graph)
+        before, after = self._counted(self.reference), self._counted(graph)
         common = len(np.intersect1d(before, after))
         raw = 1 - common / max(len(before) + len(after) - common, 1)
-        expected = self._expected_common()
-        chance = 1 - expected / (2 * len(before) - expected)
-        per_item = changed_edges(graph, self.reference, items, count_items(items, self.reference))
-        return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, (per_item / chance).float())
+        ends, expected = self._expected()
+        chance = _chance(float(expected.sum()), len(expected))
+        count = count_items(items, self.reference)
+        owners = self.lists.graphs[ends] if items == GRAPHS else ends
+        edges = np.bincount(owners, minlength=count) if items in (GRAPHS, NODES) else np.ones(count)
+        scale = np.full(count, chance)
+        if items == GRAPHS:
+            sums = np.bincount(owners, weights=expected, minlength=count)
+            scale = np.array([_chance(one, total) for one, total in zip(sums, edges, strict=True)])
+        scale[(edges == 0) | (scale <= 0)] = np.nan
+        per_item = changed_edges(self._with_keys(after), self._with_keys(before), items, count)
+        per_item = per_item / torch.from_numpy(scale)
+        return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, per_item.float())
 
-    def _expected_common(self) -> float:
-        source, target = self.reference.edge_index.cpu().numpy()
-        n = self.lists.num_nodes
-        out, into = np.bincount(source, minlength=n), np.bincount(target, minlength=n)
-        return float(np.minimum(1.0, out[source] * into[target] / max(len(source), 1)).sum())
+    def _counted(self, graph: Graph) -> np.ndarray[Any, Any]:
+        """Edges whose change is measured, target * n + source, sorted."""
+        lists, n = self.lists, self.lists.num_nodes
+        source, target = graph.edge_index.cpu().numpy()
+        owners = lists.owners
+        wanted = np.zeros(n, dtype=np.bool_)
+        wanted[owners[lists.wanted]] = True
+        keys = np.unique(target.astype(np.int64) * n + source)
+        fixed = np.delete(owners * n + lists.neighbours, lists.active)
+        return np.asarray(keys[wanted[keys // n] & ~np.isin(keys, fixed)])
+
+    def _with_keys(self, keys: np.ndarray[Any, Any]) -> Graph:
+        """The reference with these edges alone, target * n + source."""
+        target, source = np.divmod(keys, self.lists.num_nodes)
+        changed = copy.copy(self.reference)
+        changed.edge_index = torch.from_numpy(np.stack([source, target]))
+        return changed
+
+    def _expected(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Ends of the reference's edges that are measured, and the chance of each to be there again."""
+        lists, n = self.lists, self.lists.num_nodes
+        owners = lists.owners
+        ends, senders = owners[lists.active], lists.neighbours[lists.active]
+        into, out = np.bincount(ends, minlength=n), np.bincount(senders, minlength=n)
+        total = np.bincount(lists.graphs[ends], minlength=1)
+        ends, senders = owners[lists.wanted], lists.neighbours[lists.wanted]
+        return ends, np.minimum(1.0, out[senders] * into[ends] / total[lists.graphs[ends]])
 
     def describe(self) -> dict[str, Any]:
         """What may vary, for the record of a search."""
@@ -196,10 +243,10 @@ class StructureVariables:
             "preserve": "degrees",
             "reference_edges": self.structure.reference_edges,
             "directed": self.lists.directed,
-            "mutable": len(self.lists.active) / max(len(self.lists.edges), 1),
+            "mutable": len(self.lists.wanted) / max(len(self.lists.edges), 1),
         }
 
 
-def _keys(graph: Graph) -> np.ndarray[Any, Any]:
-    source, target = graph.edge_index.cpu().numpy()
-    return np.unique(source.astype(np.int64) * int(graph.num_nodes or 0) + target)
+def _chance(expected: float, count: int) -> float:
+    """Expected change of `count` edges, `expected` of which are the same by chance: 1 - Jaccard index."""
+    return 1 - expected / (2 * count - expected) if count else 0.0

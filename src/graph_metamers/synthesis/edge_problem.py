@@ -12,10 +12,12 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.randomness import generator_for
-from graph_metamers.synthesis.neighbour_sums import neighbour_sums
+from graph_metamers.synthesis.neighbour_sums import neighbour_sums, reached_nodes
 from graph_metamers.synthesis.problem import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from graph_metamers.inputs.structure import StructureVariables
@@ -38,10 +40,14 @@ class EdgeProblem(Problem):
     outcome
         A model that computes the same from fewer features, or why there is none. Features do not change
         here, so it only makes a run cheaper.
+    reach
+        For each hop the nodes at which a change of what arrives can change the items that have to match, bool
+        [n]; empty where all items have to.
     """
 
     edges: StructureVariables | None = None
     outcome: Compression | Refusal = NOT_TRIED
+    reach: Sequence[Tensor] = ()
 
     @property
     def structure(self) -> StructureVariables:
@@ -88,7 +94,10 @@ class EdgeProblem(Problem):
 
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
         """What neighbours add up to, hop by hop; see `neighbour_sums`."""
-        return neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
+        return neighbour_sums(
+            self.seen_view, self.seen, list(self.targets), generator,
+            probes=probes, index=self.index, reach=self.reach,
+        )  # fmt: skip
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
@@ -104,14 +113,17 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
     Raises
     ------
     ParameterError
-        If the objective or the items are those of a search for features.
+        If the objective is that of a search for features, or no edge that may vary reaches the items.
+
+    Notes
+    -----
+    Where only some items have to match, every swap changes the neighbours of a node that reaches them: a node
+    at which a change of what arrives, at any hop, changes their activations, by gradients at the reference
+    and at random features. Elsewhere edges would stay where the search started and say nothing. The other
+    edge of a swap may be anywhere, so that the neighbours of a single node can change.
     """
     if objective != "match":
         raise ParameterError("objective", "'match' where edges vary", objective)
-    if problem.index is not None:
-        raise ParameterError(
-            "index", "left out where edges vary: all items have to match", problem.index.tolist()
-        )
     variables: Any = problem.variables
     features = resolve_variables("features", variables.reference)
     start = features.start("noise", generator_for("start", 0))
@@ -119,6 +131,18 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         noise = features.discrete(start)
         read = {name: tap.value for name, tap in problem.view.taps(noise, list(problem.targets)).items()}
         outcome = compress(problem.view, features, problem.targets, [(noise, read)])
+    reach: list[Tensor] = []
+    if problem.index is not None:
+        layers, graphs = list(problem.targets), [variables.reference, noise]
+        reach = reached_nodes(problem.view, graphs, layers, problem.index, generator_for("reach", 0))
+    if reach:  # else no messages are passed, and the solver will see
+        variables = variables.restricted(torch.stack(reach).any(dim=0))
     return EdgeProblem(
-        problem.view, problem.variables, problem.targets, None, edges=variables, outcome=outcome
+        problem.view,
+        variables,
+        problem.targets,
+        problem.index,
+        edges=variables,
+        outcome=outcome,
+        reach=reach,
     )

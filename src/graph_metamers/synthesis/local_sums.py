@@ -115,10 +115,15 @@ class SumCurvature:
     ----------
     num_nodes, hops
         n, and where the columns of each hop begin, int64 [hops + 1].
+    reach
+        For each hop the nodes that may matter, bool [n]; default: all.
     """
 
-    def __init__(self, num_nodes: int, hops: NDArray[np.int64]) -> None:
+    def __init__(
+        self, num_nodes: int, hops: NDArray[np.int64], reach: Sequence[NDArray[np.bool_]] = ()
+    ) -> None:
         self.hops = hops
+        self._reach = reach or [np.ones(num_nodes, dtype=np.bool_)] * (len(hops) - 1)
         widths = np.diff(hops)
         self._moments = [np.zeros((num_nodes, k, k), dtype=np.float32) for k in widths]
         self._seen = 0
@@ -136,10 +141,11 @@ class SumCurvature:
         """C of every node, float32 [n, sum of k_l^2]."""
         count = min(self._seen, MEMORY)
         found = []
-        for moment in self._moments:
+        for moment, reached in zip(self._moments, self._reach, strict=True):
             k = moment.shape[1]
             mean = np.trace(moment, axis1=1, axis2=2) / k
-            mean = mean + LEAST_CURVATURE * mean.mean()
+            least = LEAST_CURVATURE * mean[reached].mean() if reached.any() else 0.0
+            mean = mean + np.where(reached, np.float32(least), np.float32(0))
             shrunk = moment * np.float32(count / (count + PRIOR))
             shrunk[:, range(k), range(k)] += (mean * np.float32(PRIOR / (count + PRIOR)))[:, None]
             found.append(shrunk.reshape(len(shrunk), -1))

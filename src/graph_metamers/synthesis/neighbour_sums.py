@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from graph_metamers.reading.messages import MessageRecorder
+from graph_metamers.reading.opening import OpenUnits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,8 @@ def neighbour_sums(
     generator: torch.Generator,
     *,
     probes: int = PROBES,
+    index: Tensor | None = None,
+    reach: Sequence[Tensor] = (),
 ) -> list[NeighbourSums]:
     """The sums of every hop that reaches some layers.
 
@@ -93,6 +96,11 @@ def neighbour_sums(
         Of the probes.
     probes
         How many random combinations of activations are differentiated, at least 1.
+    index
+        Items that have to match, int64 [k]; default: all.
+    reach
+        For each hop the nodes that may matter, bool [n], as `reached_nodes` tells: the others get no weight.
+        Default: all nodes.
 
     Returns
     -------
@@ -106,7 +114,8 @@ def neighbour_sums(
     with torch.enable_grad(), MessageRecorder(view.model) as recorder:
         taps = view.taps(graph, layers)
         hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
-    values = [tap.value / (tap.value.detach().norm() * len(layers) ** 0.5) for tap in taps.values()]
+    chosen = [tap.value if index is None else tap.value[index] for tap in taps.values()]
+    values = [value / (value.detach().norm() * len(layers) ** 0.5) for value in chosen]
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
     seen: list[list[Tensor]] = [[] for _ in leaves]
     if not leaves:
@@ -119,20 +128,66 @@ def neighbour_sums(
         for place, gradient in enumerate(gradients):
             if gradient is not None:
                 seen[place].append(gradient.flatten(1).double())
-    return [_sums(hop, probes) for hop, probes in zip(hops, seen, strict=True) if probes]
+    masks: Sequence[Tensor | None] = reach or [None] * len(hops)
+    return [_sums(hop, found, mask) for hop, found, mask in zip(hops, seen, masks, strict=True) if found]
 
 
-def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
+def reached_nodes(
+    view: ModelView,
+    graphs: Sequence[Graph],
+    layers: Sequence[str],
+    index: Tensor,
+    generator: torch.Generator,
+) -> list[Tensor]:
+    """At which nodes, hop by hop, a change of what arrives can change some items; bool [n] each.
+
+    Parameters
+    ----------
+    view
+        The model; call inside `view.borrow()`.
+    graphs
+        Where gradients are taken: a node that reaches the items in any of them counts.
+    layers
+        Matched together.
+    index
+        The items, int64 [k].
+    generator
+        Of a random combination of their activations in each graph.
+
+    Returns
+    -------
+    list of Tensor
+        In the order of the hops, those without any node too; empty for a model that passes no messages.
+
+    Notes
+    -----
+    Ours. Rectifiers are open meanwhile, so that a unit which is off does not hide what it would read.
+    """
+    found: list[Tensor] = []
+    for graph in graphs:
+        with torch.enable_grad(), OpenUnits(), MessageRecorder(view.model) as recorder:
+            chosen = [tap.value[index] for tap in view.taps(graph, layers).values()]
+            leaves = [hop.leaf for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+            weights = [torch.randn(value.shape, generator=generator).to(value) for value in chosen]
+            gradients = torch.autograd.grad(chosen, leaves, weights, materialize_grads=True) if leaves else ()
+        seen = [gradient.flatten(1).ne(0).any(dim=1).cpu() for gradient in gradients]
+        found = [one | other for one, other in zip(found, seen, strict=True)] if found else seen
+    return found
+
+
+def _sums(hop: Hop, probes: list[Tensor], reached: Tensor | None) -> NeighbourSums:
     assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
     sent, receivers, scales, exact = _senders(hop)
     factors = receivers * scales
     seen = torch.stack(probes)
     moment = torch.einsum("pnk,pnl->kl", seen, seen) / seen[..., 0].numel()
     values, directions = torch.linalg.eigh(moment)
+    if not values[-1] > 0:  # nothing that the probes saw depends on this hop: it has no weight
+        values = torch.ones_like(values)
     kept = values > LEAST_DIRECTION * values[-1]
     values, directions = values[kept], directions[:, kept]
     strength = seen.square().sum(dim=2).mean(dim=0) / values.sum()
-    strength = strength + LEAST_WEIGHT * strength.mean()
+    strength = strength + _least_weight(strength, reached)
     to_vectors = directions * values.sqrt()
     return NeighbourSums(
         sent @ to_vectors,
@@ -143,6 +198,15 @@ def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
         to_vectors,
         directions / values.sqrt(),
     )
+
+
+def _least_weight(strength: Tensor, reached: Tensor | None) -> Tensor:
+    """What is added to each weight; nothing for nodes of which it is known that they do not matter."""
+    if reached is None:
+        return LEAST_WEIGHT * strength.mean()
+    if not bool(reached.any()):
+        return torch.zeros_like(strength)
+    return torch.where(reached, LEAST_WEIGHT * strength[reached].mean(), 0.0)
 
 
 def _senders(hop: Hop) -> tuple[Tensor, Tensor, Tensor, float]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import graph_metamers as gm
-from graph_metamers.graphs.admissible_swaps import SwapGroups, Swapper, count_swaps
+from graph_metamers.graphs.admissible_swaps import SwapCount, SwapGroups, Swapper, count_swaps
 from graph_metamers.graphs.colours import refine_colours
-from graph_metamers.graphs.rewiring import NeighbourLists
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
 
 ATLAS = [graph for graph in nx.graph_atlas_g() if 4 <= len(graph) <= 6 and graph.number_of_edges() > 1]
 SEVEN = [graph for graph in nx.graph_atlas_g() if len(graph) == 7 and graph.number_of_edges() > 1]
@@ -236,3 +236,26 @@ def test_colours_of_another_shape_are_refused():
     lists = NeighbourLists.of(arcs_of(nx.path_graph(4)), 4, directed=False)
     with pytest.raises(gm.ParameterError, match="'labels' parameter must be of shape"):
         SwapGroups.of(lists, np.zeros(4, dtype=np.int64), labels=np.zeros(3, dtype=np.int64))
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_with_some_lists_wanted_swaps_are_those_that_change_one(directed):
+    counted = 0
+    for seed in range(20):
+        graph = nx.gnm_random_graph(10, 14, seed=seed, directed=directed)
+        arcs, colours = arcs_of(graph), np.arange(10) % 2
+        labels, chosen = colours * 2 + np.arange(10) % 3, np.arange(10) < 2
+        lists = NeighbourLists.of(arcs, 10, directed=directed).restricted(chosen)
+        groups = SwapGroups.of(lists, colours, labels=labels)
+        kinds = np.zeros(arcs.shape[1], dtype=np.int64)
+        before, found = swaps_by_hand(arcs, kinds, colours, directed=directed, both_ends=not directed)
+        touching = [one for one in found if any(a < 2 for (_, a), _ in before ^ one)]
+        same = relabellings_by_hand(before, touching, labels)
+        assert count_swaps(groups) == SwapCount(len(touching), len(same))
+        swapper = Swapper(groups, seed=seed)
+        swapper.one_pass(1)
+        after = lists.edge_index(swapper.neighbours, swapper.edges)
+        now = frozenset((arc, 0) for arc in map(tuple, after.T.tolist()))
+        assert now in touching if swapper.made else set(touching) == set(same)
+        counted += len(touching) < len(found)
+    assert counted > 5

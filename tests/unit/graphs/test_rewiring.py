@@ -10,9 +10,9 @@ import pytest
 
 import graph_metamers as gm
 from graph_metamers.graphs import rewiring
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.graphs.rewiring import (
     NEAREST,
-    NeighbourLists,
     Rewirer,
     RewiringProblem,
     SumModel,
@@ -249,3 +249,71 @@ def test_in_large_graphs_the_nearest_are_so_in_the_strongest_directions(monkeypa
     found = nearest_senders(np.concatenate([strong, weak], axis=1) @ turned)
     shared = [len({*a} & {*b}) / NEAREST for a, b in zip(found, nearest_senders(strong), strict=True)]
     assert np.mean(shared) > 0.97
+
+
+def lists_of(edge_index, nodes):
+    starts = np.full((nodes, nodes), False)
+    starts[edge_index[1], edge_index[0]] = True
+    return starts
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_every_swap_changes_the_list_of_a_node_that_is_wanted(directed):
+    lists, before = drawn(directed=directed)
+    chosen = np.arange(30) < 3
+    lists = lists.restricted(chosen)
+    begun = set()
+    for seed in range(300):
+        swapped = run(problem_of(lists), proposals=1, hottest=1e6, coldest=1e6, seed=seed)
+        after = lists.edge_index(swapped.neighbours, swapped.edges)
+        changed = (lists_of(before, 30) != lists_of(after, 30)).any(axis=1)
+        assert changed.sum() == swapped.accepted * (2 if directed else 4)
+        assert changed[chosen].any() == changed.any()
+        begun |= {*np.flatnonzero(changed[chosen]).tolist()}
+    assert begun == {0, 1, 2}
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_all_neighbours_of_one_node_can_be_exchanged_and_few_others_are(directed):
+    lists, before = drawn(directed=directed)
+    node = int(np.bincount(before[1]).argmax())
+    one = lists.restricted(np.arange(30) == node)
+    neighbours, edges = shuffled(one, seed=0, reference_edges="forbid", rounds=200)
+    first, last = one.starts[node : node + 2]
+    assert not set(neighbours[first:last]) & set(lists.neighbours[first:last])
+    after = one.edge_index(neighbours, edges)
+    for side in range(2):
+        assert np.array_equal(*(np.bincount(g[side], minlength=30) for g in (before, after)))
+    assert len(np.unique(keys(after, 30))) == after.shape[1]
+
+
+def test_a_restricted_search_finds_the_two_neighbours_whose_sum_is_nearest():
+    lists, edge_index = drawn(40, 60)
+    node = int(np.flatnonzero(np.bincount(edge_index[1], minlength=40) == 2)[0])
+    problem = problem_of(lists.restricted(np.arange(40) == node), hops=1, rule="forbid")
+    problem.weights[np.arange(40) != node] = 0
+    first = lists.starts[node]
+    before = lists.neighbours[first : first + 2]
+    degrees = np.bincount(edge_index[1], minlength=40)
+    others = [u for u in range(40) if u != node and u not in before and degrees[u]]
+    wanted = problem.vectors[0][before].sum(axis=0)
+    least = min(
+        problem.weights[node, 0] * np.square(problem.vectors[0][[u, v]].sum(axis=0) - wanted).sum()
+        for u, v in itertools.combinations(others, 2)
+    )
+    rewirer = Rewirer(problem, seed=0)
+    rewirer.neighbours, rewirer.edges = shuffled(problem.lists, seed=1, reference_edges="forbid")
+    rewirer.go_back(rewirer.neighbours, rewirer.edges)
+    costs = [rewirer.cost for _ in rewirer.anneal(Schedule(100_000, 3.0, 0.001), chunk=1000)]
+    assert costs[-1] == pytest.approx(least, rel=1e-5)
+
+
+def test_the_unit_and_the_proposals_are_those_of_the_lists_that_are_wanted():
+    lists, _ = drawn()
+    one = lists.restricted(np.arange(30) == 4)
+    problem = problem_of(one, hops=1)
+    length = np.square(problem.vectors[0]).sum(axis=1).mean()
+    assert problem.unit == pytest.approx(problem.weights[4, 0] * length)
+    assert lists.proposals(10, 50) == 10 * len(lists.active)
+    assert one.proposals(10, 50) == max(50, 10 * len(one.wanted))
+    assert one.proposals(10, 10**9) == 10 * len(lists.active)

@@ -29,7 +29,7 @@ from torch_geometric.utils import degree, is_undirected
 import graph_metamers as gm
 from graph_metamers.graphs.admissible_swaps import SwapGroups, Swapper
 from graph_metamers.graphs.colours import refine_colours, rows_as_colours
-from graph_metamers.graphs.rewiring import NeighbourLists
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
 
 
 class Stack(torch.nn.Module):
@@ -427,7 +427,6 @@ REFUSED = {
     "one precision": (Single, drawn, {}, "does not run in float64"),
     "no messages": (Silent, drawn, {}, "receives no messages"),
     "budget": (SAGEMax, drawn, {"budget": gm.Budget(steps=5)}, "'budget' parameter must be"),
-    "index": (SAGEMax, drawn, {"index": [0]}, "'index' parameter must be left out"),
     "features": (SAGEMax, drawn, {"vary": "features"}, "'solver' parameter must be 'lbfgs'"),
     "init": (SAGEMax, drawn, {"init": "permuted"}, "'init' parameter must be"),
 }

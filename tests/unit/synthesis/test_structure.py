@@ -137,7 +137,6 @@ def test_seeds_give_different_graphs_and_one_seed_one():
     [
         ({"solver": "lbfgs"}, "'solver' parameter must be 'rewire'"),
         ({"objective": "farthest"}, "'objective' parameter must be 'match'"),
-        ({"index": [0]}, "'index' parameter must be left out"),
         ({"init": "permuted"}, "'init' parameter must be 'noise' or 'reference'"),
         ({"vary": gm.Structure(protected=torch.ones(3, dtype=torch.bool))}, r"bool tensor of shape \["),
     ],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
 HOTTEST, COLDEST = 1.0, 0.001  # in units of what one neighbour more costs
+LEAST_PROPOSALS = 1_000_000  # where only some items have to match
 REPORTS = 10  # evaluations while annealing
 FEWEST_STEPS = 2  # a probe, and the loss of what it leads to
 BYTES_OF_A_SLOT = 64
@@ -38,13 +39,14 @@ class Rewire:
     Two edges a - b and c - d become a - d and c - b. What a node is sent at each hop, on the reference, is
     measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
     change of these sums: four nodes a swap, no evaluation. A descent on the loss of the unmodified model
-    follows, which makes swaps that its slope at the present graph and each node's curvature call for. The graph
-    with the lowest loss is the result.
+    follows, which makes swaps that its slope at the present graph and each node's curvature call for. The
+    graph with the lowest loss is the result.
 
     Parameters
     ----------
     proposals
-        Swaps that are proposed for every edge; they cost no evaluation.
+        Swaps that are proposed for every edge; they cost no evaluation. With `index=` for every edge that
+        matters, and at least `LEAST_PROPOSALS` in all, unless that is more than all edges would get.
     penalty
         For each edge of the reference with `Structure(reference_edges="charge")`, in units of what one
         neighbour more in an average sum costs.
@@ -55,8 +57,8 @@ class Rewire:
     messages depend on sender and receiver together (attention), or are not added up (max), the sums are a
     guide. From 100 proposals an edge on, three in four are between edges whose ends send nearly the same
     (undirected graphs). Time: some million proposals a second for sums of 20 numbers. Memory:
-    `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for the descent a matrix of each node and hop;
-    where these took more than a GiB there is none.
+    `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for the descent a matrix of each node and
+    hop; where these took more than a GiB there is none.
     """
 
     proposals: int = 3000
@@ -98,7 +100,7 @@ class Rewire:
         )
         neighbours, edges = variables.lists_at(start)
         rewirer = Rewirer(matching, seed=0, neighbours=neighbours, edges=edges)
-        schedule = Schedule(self.proposals * len(variables.lists.active), HOTTEST, COLDEST)
+        schedule = Schedule(variables.lists.proposals(self.proposals, LEAST_PROPOSALS), HOTTEST, COLDEST)
         chunk, reported = min(CHUNK, max(1, -(-schedule.proposals // REPORTS))), 0
         for done in rewirer.anneal(schedule, chunk=chunk):
             if (done - reported) * REPORTS < schedule.proposals:

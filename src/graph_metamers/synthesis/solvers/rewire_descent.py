@@ -24,6 +24,7 @@ PROBES_SHARE = 8  # at most one evaluation in so many tells about curvature befo
 FIRST_SWAPS, MOST_SWAPS = 64.0, 2000.0  # of a step
 MORE, FEWER = 1.1, 0.7  # after a step that lowered the loss, and after one that did not
 PROPOSALS = 20  # for each slot, in search of swaps that lower the model of the loss
+LEAST_PROPOSALS = 20_000  # in all, where only some items have to match
 MOST_LOOKS = 10  # in vain, one after the other, for any swap that does
 
 
@@ -66,7 +67,8 @@ class RewireDescent:
         """Go on until the search is over."""
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
-        self._curvature = SumCurvature(self._num_nodes, self._hops)
+        reach = [one.numpy() for one in self._problem.reach[: len(self._spaces)]]
+        self._curvature = SumCurvature(self._num_nodes, self._hops, reach)
         status, local = self._evaluate()
         for _ in range(min(MEMORY, self._search.steps_left // PROBES_SHARE)):
             if status is None:
@@ -85,10 +87,12 @@ class RewireDescent:
 
     def _step(self, local: LocalSums) -> tuple[Status | None, LocalSums] | None:
         """Where the search is after a step; `None` if no swap was found that lowers the model."""
-        rewirer, slots = self._rewirer, len(self._problem.structure.lists.active)
+        rewirer, lists = self._rewirer, self._problem.structure.lists
         before = rewirer.neighbours.copy(), rewirer.edges.copy()
         made = rewirer.improve(
-            self._curvature.model(local), proposals=PROPOSALS * slots, most=round(self._swaps)
+            self._curvature.model(local),
+            proposals=lists.proposals(PROPOSALS, LEAST_PROPOSALS),
+            most=round(self._swaps),
         )
         if not made:
             return None
