@@ -18,7 +18,7 @@ from graph_metamers.graphs.rewiring import ReferenceEdges, shuffled
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.slots import count_items
-from graph_metamers.reading.items import GRAPHS, NODES, num_graphs
+from graph_metamers.reading.items import GRAPHS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,16 +42,20 @@ class Structure:
         not undirected.
     protected
         Edges that stay, bool [E]; those of an undirected graph in either direction. Default: none.
+    protected_nodes
+        Nodes whose edges stay, bool [n], in both directions. Default: none.
 
     Notes
     -----
     Self-loops and doubled edges stay. Attributes travel with their edge: an edge u - v that becomes u - w
-    keeps them.
+    keeps them. In a `Batch` both edges of a swap are of one graph, so that every graph keeps its nodes, its
+    degrees and its number of edges.
     """
 
     reference_edges: ReferenceEdges = "forbid"
     directed: bool | None = None
     protected: Tensor | None = None
+    protected_nodes: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.reference_edges not in get_args(ReferenceEdges):
@@ -63,37 +67,56 @@ class Structure:
         Raises
         ------
         ParameterError
-            If the graph is of another kind, has nothing to rewire, or `protected` has another shape.
+            If the graph is of another kind, has nothing to rewire, an edge joins two graphs of a batch, or
+            `protected` or `protected_nodes` have another shape.
         """
-        if isinstance(graph, HeteroData) or not isinstance(graph, Data) or num_graphs(graph) > 1:
+        if isinstance(graph, HeteroData) or not isinstance(graph, Data):
             raise ParameterError(
-                "vary",
-                "something else than 'structure' for several graphs or kinds of nodes",
-                type(graph).__name__,
+                "vary", "something else than 'structure' for several kinds of nodes", type(graph).__name__
             )
         edge_index = graph.edge_index
         if not isinstance(edge_index, Tensor):
             raise ParameterError(
                 "graph", "a Data with an edge_index, int64 [2, E]", type(edge_index).__name__
             )
-        num_nodes, num_edges = int(graph.num_nodes or 0), edge_index.shape[1]
-        fixed = self._fixed(num_edges)
+        num_nodes = int(graph.num_nodes or 0)
+        edges = edge_index.cpu().numpy()
+        fixed = self._fixed(edges, num_nodes)
         directed = (
             not is_undirected(edge_index, num_nodes=num_nodes) if self.directed is None else self.directed
         )
-        lists = NeighbourLists.of(edge_index.cpu().numpy(), num_nodes, directed=directed, fixed=fixed)
-        if len(lists.active) < 2:
+        lists = NeighbourLists.of(
+            edges, num_nodes, directed=directed, fixed=fixed, graphs=_graphs_of_nodes(graph)
+        )
+        if max(np.diff(lists.pools[1])) < 2:
             raise ParameterError("vary", "something else than 'structure': no two edges may vary", self)
         return StructureVariables(graph, lists, self)
 
-    def _fixed(self, num_edges: int) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-        if self.protected is None:
-            return None
-        mask = self.protected
-        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (num_edges,):
-            got = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, Tensor) else mask
-            raise ParameterError("protected", f"a bool tensor of shape [{num_edges}]", got)
-        return mask.cpu().numpy()
+    def _fixed(
+        self, edge_index: np.ndarray[Any, np.dtype[np.int64]], num_nodes: int
+    ) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Edges that must stay, bool [E]."""
+        source, target = edge_index
+        fixed = _mask("protected", self.protected, len(source))
+        nodes = _mask("protected_nodes", self.protected_nodes, num_nodes)
+        return np.asarray(fixed | nodes[source] | nodes[target])
+
+
+def _mask(name: str, mask: Tensor | None, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if mask is None:
+        return np.zeros(count, dtype=np.bool_)
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (count,):
+        got = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, Tensor) else mask
+        raise ParameterError(name, f"a bool tensor of shape [{count}]", got)
+    return np.asarray(mask.cpu().numpy())
+
+
+def _graphs_of_nodes(graph: Data) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    """The graph of every node, int64 [n], by its `batch`; `None` where there is one."""
+    batch = graph.get("batch")
+    if not isinstance(batch, Tensor) or batch.shape != (graph.num_nodes,) or batch.is_floating_point():
+        return None
+    return np.asarray(batch.cpu().numpy())
 
 
 def structure_of(vary: object) -> Structure | None:

@@ -317,3 +317,37 @@ def test_the_unit_and_the_proposals_are_those_of_the_lists_that_are_wanted():
     assert lists.proposals(10, 50) == 10 * len(lists.active)
     assert one.proposals(10, 50) == max(50, 10 * len(one.wanted))
     assert one.proposals(10, 10**9) == 10 * len(lists.active)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("rounds", [20, 200])
+def test_swaps_stay_within_a_graph_whatever_the_order_of_nodes(directed, rounds):
+    _, edge_index = drawn(60, 400, directed=directed)
+    graphs = np.random.default_rng(0).integers(3, size=60)
+    edge_index = edge_index[:, graphs[edge_index[0]] == graphs[edge_index[1]]]
+    lists = NeighbourLists.of(edge_index, 60, directed=directed, graphs=graphs)
+    rewirer = run(problem_of(lists), proposals=rounds * len(lists.active), hottest=10.0, coldest=1.0)
+    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    assert rewirer.accepted > 100
+    assert np.array_equal(graphs[after[0]], graphs[after[1]])
+    assert np.array_equal(graphs[after[0]], graphs[edge_index[0]])  # each column in its graph
+    changed = (after != edge_index).any(axis=0)
+    assert np.bincount(graphs[after[0][changed]], minlength=3).min() > 0
+    model, _ = model_of(lists)
+    assert rewirer.improve(model, proposals=20_000, most=50) > 0
+    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    assert np.array_equal(graphs[after[0]], graphs[after[1]])
+
+
+def test_nearest_senders_of_several_graphs_are_those_of_each():
+    generator = np.random.default_rng(0)
+    graphs = np.repeat([1, 0, 2, 3], [50, 40, 5, 1])
+    generator.shuffle(graphs)
+    vectors = generator.normal(size=(96, 6))
+    found = nearest_senders(vectors, graphs)
+    assert found.shape == (96, NEAREST)
+    for graph in range(4):
+        nodes = np.flatnonzero(graphs == graph)
+        alone = nodes[nearest_senders(vectors[nodes])] if len(nodes) > 1 else nodes[:, None]
+        for row, node in enumerate(nodes):
+            assert set(found[node]) == set(alone[row])

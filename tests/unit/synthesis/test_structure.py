@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GATv2Conv, GraphSAGE, SGConv
 from torch_geometric.utils import is_undirected
 
@@ -146,9 +146,7 @@ def test_what_is_about_features_is_refused(options, message):
         gm.generate(BASIC["gcn"](), drawn(), "act", **{"vary": "structure", **options})
 
 
-def test_several_graphs_and_graphs_without_a_choice_are_refused():
-    with pytest.raises(gm.ParameterError, match="several graphs"):
-        gm.generate(BASIC["gcn"](), Batch.from_data_list([drawn(), drawn()]), "act", vary="structure")
+def test_graphs_without_a_choice_are_refused():
     lonely = Data(x=torch.randn(3, 16), edge_index=torch.tensor([[0, 1], [1, 0]]))
     alone = gm.Structure(protected=torch.ones(2, dtype=torch.bool))
     with pytest.raises(gm.ParameterError, match="no two edges may vary"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Data
-from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GraphNorm, GraphSAGE
-from torch_geometric.utils import k_hop_subgraph
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GraphNorm, GraphSAGE, global_add_pool
+from torch_geometric.utils import contains_self_loops, is_undirected, k_hop_subgraph
 
 import graph_metamers as gm
 from graph_metamers.metrics.fidelity import activation_loss
@@ -174,3 +174,184 @@ def test_items_that_no_edge_reaches_are_refused_and_a_model_that_hears_nothing_m
             return self.linear(x)
 
     assert gm.generate(Deaf(), graph, "output", vary="structure", index=[3]).activation_loss == 0
+
+
+@pytest.mark.parametrize("solver", [gm.Rewire(proposals=300), gm.ExactSwaps()])
+def test_edges_at_protected_nodes_stay_with_their_columns(solver):
+    graph, nodes = drawn(), torch.arange(60) % 5 == 0
+    if solver.name == "exact_swaps":
+        graph.x = torch.ones(60, 16)
+    vary = gm.Structure(protected_nodes=nodes)
+    metamer = gm.generate(BASIC["gin"](), graph, "act", vary=vary, solver=solver, budget=gm.Budget(steps=200))
+    held = nodes[graph.edge_index].any(dim=0)
+    assert torch.equal(metamer.graph.edge_index[:, held], graph.edge_index[:, held])
+    assert torch.equal(nodes[metamer.graph.edge_index].any(dim=0), held)
+    assert not torch.equal(metamer.graph.edge_index, graph.edge_index)
+    if solver.name == "rewire":
+        same = {tuple(edge) for edge in graph.edge_index[:, held].T.tolist()}
+        assert keys(metamer.graph) & keys(graph) == same
+        assert metamer.input_distance.raw == 1  # of the edges that may vary
+
+
+def test_protected_nodes_have_one_entry_each():
+    with pytest.raises(
+        gm.ParameterError, match=r"'protected_nodes' parameter must be a bool tensor of shape \[60"
+    ):
+        gm.generate(BASIC["gcn"](), drawn(), "act", vary=gm.Structure(protected_nodes=torch.ones(60)))
+    everything = gm.Structure(protected_nodes=torch.ones(60, dtype=torch.bool))
+    with pytest.raises(gm.ParameterError, match="no two edges may vary"):
+        gm.generate(BASIC["gcn"](), drawn(), "act", vary=everything)
+
+
+class Pooled(torch.nn.Module):
+    """Classifies graphs."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.convs, self.linear = conv(16, 8, num_layers=2), torch.nn.Linear(8, 3)
+
+    def forward(self, x, edge_index, batch):
+        return self.linear(global_add_pool(self.convs(x, edge_index), batch))
+
+
+def several(*, constant=False, directed=False):
+    """Graphs of other sizes, one of a single edge and one without any, whose edges have attributes."""
+    graphs = [drawn(12 + 4 * k, 24 + 6 * k, seed=k) for k in range(4)]
+    graphs.append(Data(x=torch.randn(3, 16), edge_index=torch.tensor([[0, 1], [1, 0]])))
+    graphs.append(Data(x=torch.randn(2, 16), edge_index=torch.empty(2, 0, dtype=torch.long)))
+    for number, graph in enumerate(graphs):
+        if directed:
+            graph.edge_index = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+        if constant:
+            graph.x = torch.ones_like(graph.x)
+        graph.mark = number * 1000 + torch.arange(graph.num_edges)
+        graph.y = torch.tensor([number])
+    return Batch.from_data_list(graphs)
+
+
+def check_batch(found, batch):
+    """Every graph has its nodes, degrees and attributes, and edges within it."""
+    assert isinstance(found, Batch)
+    assert torch.equal(found.batch, batch.batch)
+    assert torch.equal(found.ptr, batch.ptr)
+    assert torch.equal(*(found.batch[row] for row in found.edge_index))
+    for ours, theirs in zip(found.to_data_list(), batch.to_data_list(), strict=True):
+        ours.validate(raise_on_error=True)
+        assert torch.equal(ours.x, theirs.x)
+        assert torch.equal(ours.mark, theirs.mark)
+        assert torch.equal(ours.y, theirs.y)
+        assert is_undirected(ours.edge_index) == is_undirected(theirs.edge_index)
+        assert not contains_self_loops(ours.edge_index)
+        assert len(keys(ours)) == ours.num_edges
+        for side in range(2):
+            degrees = [torch.bincount(g.edge_index[side], minlength=g.num_nodes) for g in (ours, theirs)]
+            assert torch.equal(*degrees)
+    again = Batch.from_data_list(found.to_data_list())
+    assert torch.equal(again.edge_index, found.edge_index)
+
+
+@pytest.mark.parametrize("proposals", [20, 300])
+@pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.parametrize("conv", [GCN, GIN, GraphSAGE])
+def test_graphs_of_a_batch_are_rewired_each_within_itself(conv, directed, proposals):
+    torch.manual_seed(0)
+    model, batch = Pooled(conv), several(directed=directed)
+    options = {"solver": gm.Rewire(proposals=proposals), "budget": gm.Budget(steps=120), "tolerance": 1e-6}
+    metamer = gm.generate(model, batch, "output", vary="structure", **options)
+    check_batch(metamer.graph, batch)
+    model.eval()
+    with torch.no_grad():
+        ours, theirs = (model(g.x, g.edge_index, g.batch).double() for g in (metamer.graph, batch))
+        alone = torch.cat(
+            [
+                model(g.x, g.edge_index, torch.zeros(len(g.x), dtype=torch.long))
+                for g in metamer.graph.to_data_list()
+            ]
+        )
+    assert metamer.activation_loss == pytest.approx(float(activation_loss(ours, theirs)), rel=1e-4)
+    torch.testing.assert_close(alone.double(), ours, atol=1e-4, rtol=1e-4)
+    assert metamer.activation_loss < 0.5 * metamer.start_loss
+    errors = (ours - theirs).square().sum(dim=1) / theirs.square().sum(dim=1)
+    torch.testing.assert_close(metamer.item_loss.double(), errors, rtol=1e-3, atol=1e-9)
+    agreed = (ours.argmax(dim=1) == theirs.argmax(dim=1)).double().mean()
+    assert metamer.prediction_agreement.share == pytest.approx(float(agreed))
+    kept = [
+        len(keys(a) & keys(b)) / max(len(keys(b)), 1)
+        for a, b in zip(metamer.graph.to_data_list(), batch.to_data_list(), strict=True)
+    ]
+    assert max(kept[:4]) < 0.5  # the smallest are dense
+    assert kept[4] == 1
+    items = metamer.input_distance.items
+    assert items.shape == (6,)
+    assert items[4].isnan() if directed else items[4] == 0  # a single edge has no choice
+    assert items[5].isnan()
+
+
+def test_distances_of_graphs_are_over_the_chance_level_of_each():
+    """Chance: an edge u - v comes back with probability d_u d_v / 2 m, of the graph's own m."""
+    batch = several()
+    metamer = gm.generate(Pooled(GIN), batch, "output", vary="structure", budget=gm.Budget(steps=3))
+    for number, (ours, theirs) in enumerate(
+        zip(metamer.graph.to_data_list()[:4], batch.to_data_list(), strict=False)
+    ):
+        degree = torch.bincount(theirs.edge_index[0], minlength=theirs.num_nodes).double()
+        source, target = theirs.edge_index
+        expected = float((degree[source] * degree[target] / theirs.num_edges).clamp(max=1).sum())
+        chance = 1 - expected / (2 * theirs.num_edges - expected)
+        raw = 1 - len(keys(ours) & keys(theirs)) / len(keys(ours) | keys(theirs))
+        assert float(metamer.input_distance.items[number]) == pytest.approx(raw / chance)
+
+
+def test_some_graphs_of_a_batch_vary_and_the_others_stay_where_they_are():
+    batch = several()
+    metamer = gm.generate(Pooled(GIN), batch, "output", vary="structure", index=[1, 3], **FEW)
+    check_batch(metamer.graph, batch)
+    changed = [
+        keys(a) != keys(b) for a, b in zip(metamer.graph.to_data_list(), batch.to_data_list(), strict=True)
+    ]
+    assert changed == [False, True, False, True, False, False]
+    with pytest.raises(gm.ParameterError, match="'index' parameter must be of items which an edge"):
+        gm.generate(Pooled(GIN), batch, "output", vary="structure", index=[5], **FEW)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_exact_swaps_stay_within_each_graph_of_a_batch(directed):
+    batch, model = several(constant=True, directed=directed), Pooled(GIN)
+    batch.mark[:] = 7  # an attribute of its own would keep every edge where it is
+    metamer = gm.generate(model, batch, "output", vary="structure", solver="exact_swaps")
+    check_batch(metamer.graph, batch)
+    assert metamer.config["findings"]["swaps_made"] > 0
+    exact = model.double().eval()
+    with torch.no_grad():
+        ours, theirs = (exact(g.x.double(), g.edge_index, g.batch) for g in (metamer.graph, batch))
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_nodes_of_a_batch_may_be_items_and_a_batch_of_one_graph_is_the_graph():
+    graph = drawn()
+    torch.manual_seed(0)
+    model = BASIC["sage"]()
+    alone = gm.generate(model, graph, "output", vary="structure", **FEW)
+    one = gm.generate(model, Batch.from_data_list([graph]), "output", vary="structure", **FEW)
+    assert torch.equal(one.graph.edge_index, alone.graph.edge_index)
+    batch = several()
+    metamer = gm.generate(model, batch, "output", vary="structure", index=[0, 30], **FEW)
+    check_batch(metamer.graph, batch)
+    assert metamer.item_loss.shape == (2,)
+    assert metamer.input_distance.items.shape == (batch.num_nodes,)
+
+
+def test_a_saved_metamer_of_a_batch_has_the_edges_found(tmp_path):
+    metamer = gm.generate(Pooled(GIN), several(), "output", vary="structure", **FEW)
+    metamer.save(tmp_path / "metamer")
+    loaded = gm.load_metamer(tmp_path / "metamer")
+    assert torch.equal(loaded.graph.edge_index, metamer.graph.edge_index)
+    assert torch.equal(loaded.graph.batch, metamer.graph.batch)
+
+
+def test_edges_between_graphs_are_refused():
+    batch = several()
+    batch.edge_index = torch.cat([batch.edge_index, torch.tensor([[0, 30], [30, 0]])], dim=1)
+    batch.mark = torch.cat([batch.mark, batch.mark[:2]])
+    with pytest.raises(gm.ParameterError, match="edges stay in one graph each, got '2 that"):
+        gm.generate(Pooled(GIN), batch, "output", vary="structure")
