@@ -84,39 +84,21 @@ def move_sums(vectors, residuals, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def draw_any(node, pool, bounds, graphs, state):  # type: ignore[no-untyped-def]
-    """Any slot that may move of the graph of `node`, which has one."""
-    if bounds.shape[0] == 2:
-        return pool[random_below(state, pool.shape[0])]
-    first = bounds[graphs[node]]
-    return pool[first + random_below(state, bounds[graphs[node] + 1] - first)]
-
-
-@njit(cache=True)
 def draw_partner(  # type: ignore[no-untyped-def]
-    node, starts, pool, bounds, graphs, may_move, near, number, state
+    node, starts, pool, first, size, may_move, near, number, state
 ):
-    """A slot to swap with, or -1: any, or more often one of a node that sends nearly what `node` does.
+    """A slot to swap with, or -1: one of `size` in `pool`, or more often of a node that sends nearly the same.
 
-    What the neighbours of these two lose and gain is then little, so the swap is more likely to be made.
+    What the neighbours of `node` and that one lose and gain is then little, so a swap is more likely made.
     """
     if near.shape[1] == 0 or number % ANY_EVERY == 0:
-        return draw_any(node, pool, bounds, graphs, state)
+        return pool[first + random_below(state, size)]
     other = near[node, random_below(state, near.shape[1])]
     degree = starts[other + 1] - starts[other]
     if degree == 0:
         return -1
     slot = starts[other] + random_below(state, degree)
     return slot if may_move[slot] else -1
-
-
-@njit(cache=True)
-def draw_wanted(wanted, pool, twins, state):  # type: ignore[no-untyped-def]
-    """A slot that begins a swap, from either end of its edge: `wanted` may hold one of them alone."""
-    s = wanted[random_below(state, wanted.shape[0])]
-    if wanted.shape[0] < pool.shape[0] and random_below(state, 2) == 1:
-        return twins[s]
-    return s
 
 
 @njit(cache=True)
@@ -129,13 +111,19 @@ def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917 (numba kn
     The cost is sum_v sum_l weights_vl ||residuals_vl||^2, and `penalty` for each reference edge.
     """
     accepted = 0
+    several, first_slot, size = bounds.shape[0] > 2, 0, pool.shape[0]
+    some_wanted = wanted.shape[0] < pool.shape[0]
     temperature = hottest
     for number in range(count):
         if number % COOL_EVERY == 0:
             temperature = temperature_at(first + number, proposals, hottest, coldest)
-        s = draw_wanted(wanted, pool, twins, state)
+        s = wanted[random_below(state, wanted.shape[0])]
+        if some_wanted and random_below(state, 2) == 1:
+            s = twins[s]  # from either end of the edge, as where all are wanted
         a, b = owners[s], neighbours[s]
-        t = draw_partner(a, starts, pool, bounds, graphs, may_move, near, number, state)
+        if several:
+            first_slot, size = bounds[graphs[a]], bounds[graphs[a] + 1] - bounds[graphs[a]]
+        t = draw_partner(a, starts, pool, first_slot, size, may_move, near, number, state)
         if t < 0:
             continue
         c, d = owners[t], neighbours[t]
@@ -176,13 +164,16 @@ def rewire_directed(  # type: ignore[no-untyped-def] # noqa: PLR0917
 ):  # fmt: skip
     """Propose "a -> b and c -> d become a -> d and c -> b", `count` times; as `rewire_undirected`."""
     accepted, num_wanted = 0, wanted.shape[0]
+    several, first_slot, size = bounds.shape[0] > 2, 0, pool.shape[0]
     temperature = hottest
     for number in range(count):
         if number % COOL_EVERY == 0:
             temperature = temperature_at(first + number, proposals, hottest, coldest)
         s = wanted[random_below(state, num_wanted)]
         b, a = owners[s], neighbours[s]
-        t = draw_any(b, pool, bounds, graphs, state)
+        if several:
+            first_slot, size = bounds[graphs[b]], bounds[graphs[b] + 1] - bounds[graphs[b]]
+        t = pool[first_slot + random_below(state, size)]
         d, c = owners[t], neighbours[t]
         if share_an_end(a, b, c, d):
             continue
@@ -250,13 +241,19 @@ def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
     For a change d_v of each node's sum the model is slopes_v . d_v + d_v . C_v d_v.
     """
     made = 0
+    several, first_slot, size = bounds.shape[0] > 2, 0, pool.shape[0]
+    some_wanted = wanted.shape[0] < pool.shape[0]
     steps = np.empty((4, vectors.shape[1]), dtype=vectors.dtype)
     for number in range(count):
         if made == most:
             break
-        s = draw_wanted(wanted, pool, twins, state)
+        s = wanted[random_below(state, wanted.shape[0])]
+        if some_wanted and random_below(state, 2) == 1:
+            s = twins[s]  # from either end of the edge, as where all are wanted
         a, b = owners[s], neighbours[s]
-        t = draw_partner(a, starts, pool, bounds, graphs, may_move, near, number, state)
+        if several:
+            first_slot, size = bounds[graphs[a]], bounds[graphs[a] + 1] - bounds[graphs[a]]
+        t = draw_partner(a, starts, pool, first_slot, size, may_move, near, number, state)
         if t < 0:
             continue
         c, d = owners[t], neighbours[t]
@@ -292,13 +289,16 @@ def improve_directed(  # type: ignore[no-untyped-def] # noqa: PLR0917
 ):  # fmt: skip
     """The same with edges that have a direction: a -> b and c -> d become a -> d and c -> b."""
     made, num_wanted = 0, wanted.shape[0]
+    several, first_slot, size = bounds.shape[0] > 2, 0, pool.shape[0]
     steps = np.empty((2, vectors.shape[1]), dtype=vectors.dtype)
     for _ in range(count):
         if made == most:
             break
         s = wanted[random_below(state, num_wanted)]
         b, a = owners[s], neighbours[s]
-        t = draw_any(b, pool, bounds, graphs, state)
+        if several:
+            first_slot, size = bounds[graphs[b]], bounds[graphs[b] + 1] - bounds[graphs[b]]
+        t = pool[first_slot + random_below(state, size)]
         d, c = owners[t], neighbours[t]
         if share_an_end(a, b, c, d):
             continue
