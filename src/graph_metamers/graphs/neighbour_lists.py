@@ -67,6 +67,20 @@ class NeighbourLists:
         return len(self.wanted) < len(self.active)
 
     @property
+    def measured_neighbours(self) -> NDArray[np.int64]:
+        """`neighbours`, and -1 for edges of which nothing is said if they are there again, int64 [slots].
+
+        Where `restricted`, these are the edges of other nodes.
+        """
+        if not self.is_restricted:
+            return self.neighbours
+        wanted = np.zeros(len(self.neighbours), dtype=np.bool_)
+        wanted[self.wanted] = True
+        if not self.directed:
+            wanted |= wanted[self.twins]
+        return np.where(wanted, self.neighbours, -1)
+
+    @property
     def pools(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`active` sorted by graph, int64 [k], and where each graph begins and the last one ends."""
         graph = self.graphs[self.owners[self.active]]

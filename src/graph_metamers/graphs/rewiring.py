@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.graphs.restoring import restored
 from graph_metamers.graphs.set_matching import CHUNK, Schedule
 from graph_metamers.parameters import check_real
 
@@ -142,6 +143,7 @@ class Rewirer:
         self._may_move = np.zeros(len(lists.edges), dtype=np.bool_)
         self._may_move[lists.active] = True
         self._drawing = (lists.wanted, *lists.pools, lists.graphs)
+        self._reference = lists.measured_neighbours
         self._nearest: NDArray[np.int32] | None = None
         self.accepted = 0
 
@@ -165,7 +167,7 @@ class Rewirer:
             count = min(chunk, schedule.proposals - first)
             residuals = problem.residuals(self.neighbours).astype(np.float32)
             weighing = (self._vectors, self._weights, self._hops, residuals, lists.starts, self.neighbours)
-            rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * unit, self._random)
+            rules = (self._reference, RULES[problem.reference_edges], problem.penalty * unit, self._random)
             timing = (first, count, schedule.proposals, schedule.hottest * unit, schedule.coldest * unit)
             slots = (self._owners, self.edges, *self._drawing)
             if lists.directed:
@@ -193,7 +195,7 @@ class Rewirer:
 
         lists, problem = self._problem.lists, self._problem
         modelling = (model.vectors, model.slopes, model.curvatures, model.hops, model.blocks)
-        rules = (lists.neighbours, RULES[problem.reference_edges], problem.penalty * problem.unit)
+        rules = (self._reference, RULES[problem.reference_edges], problem.penalty * problem.unit)
         slots = (self._owners, self.edges, *self._drawing)
         if lists.directed:
             made = kernel.improve_directed(
@@ -216,6 +218,11 @@ class Rewirer:
         if self._nearest is None:
             self._nearest = nearest_senders(self._vectors, lists.graphs)
         return self._nearest
+
+    def restore(self) -> None:
+        """Where only some lists are wanted, bring edges elsewhere back; see `restored`."""
+        if self._problem.lists.is_restricted:
+            self.go_back(*restored(self._problem.lists, self.neighbours, self.edges))
 
     def go_back(self, neighbours: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
         """Go on from other lists, as `neighbours` and `edges` were once."""
@@ -290,7 +297,7 @@ def shuffled(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Neighbours and edges of a random graph with the same degrees: `rounds` proposed swaps for each slot.
 
-    (For each that is wanted, where only some are.)
+    Where only some are wanted, for each of these; other edges are then `restored`.
     With `forbid`, edges of the reference that have gone do not come back; where degrees leave no other choice
     some stay.
     """
@@ -300,4 +307,5 @@ def shuffled(
     rewirer = Rewirer(problem, seed=seed)
     for _ in rewirer.anneal(Schedule(rounds * len(lists.wanted))):
         pass
+    rewirer.restore()
     return rewirer.neighbours, rewirer.edges

@@ -87,7 +87,7 @@ def move_sums(vectors, residuals, a, b, c, d):  # type: ignore[no-untyped-def]
 def draw_partner(  # type: ignore[no-untyped-def]
     node, starts, pool, first, size, may_move, near, number, state
 ):
-    """A slot to swap with, or -1: one of `size` in `pool`, or more often of a node that sends nearly the same.
+    """A slot to swap with, or -1: one of `size` in `pool`, or more often of a node that sends about the same.
 
     What the neighbours of `node` and that one lose and gain is then little, so a swap is more likely made.
     """
@@ -232,7 +232,18 @@ def move_slope(slope, curvature, hops, blocks, step):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
+def charge_of_swap(starts, reference, rule, penalty, a, b, c, d):  # type: ignore[no-untyped-def]
+    """What reference edges cost that a - b and c - d become a - d and c - b; infinite if it is forbidden."""
+    if rule == FREE:
+        return 0.0
+    returned = is_edge(starts, reference, a, d) + is_edge(starts, reference, c, b)
+    if rule == FORBID and returned > 0:
+        return np.inf
+    return penalty * (returned - is_edge(starts, reference, a, b) - is_edge(starts, reference, c, d))
+
+
+@njit(cache=True)
+def improve_undirected(  # type: ignore[no-untyped-def] # noqa: C901, PLR0917
     vectors, slopes, curvatures, hops, blocks, starts, neighbours, twins, owners, edges,
     wanted, pool, bounds, graphs, reference, rule, penalty, may_move, near, state, count, most,
 ):  # fmt: skip
@@ -259,14 +270,9 @@ def improve_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
         c, d = owners[t], neighbours[t]
         if share_an_end(a, b, c, d) or either_is_edge(starts, neighbours, a, b, c, d):
             continue
-        change = 0.0
-        if rule != FREE:
-            returned = is_edge(starts, reference, a, d) + is_edge(starts, reference, c, b)
-            if rule == FORBID and returned:
-                continue
-            change = penalty * (
-                returned - is_edge(starts, reference, a, b) - is_edge(starts, reference, c, d)
-            )
+        change = charge_of_swap(starts, reference, rule, penalty, a, b, c, d)
+        if change == np.inf:
+            continue
         quad = ((a, b, d), (b, a, c), (c, d, b), (d, c, a))
         for place in range(4):
             node, dropped, taken = quad[place]

@@ -14,6 +14,7 @@ from torch_geometric.utils import is_undirected
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
+from graph_metamers.graphs.restoring import restored
 from graph_metamers.graphs.rewiring import ReferenceEdges, shuffled
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.edges import changed_edges
@@ -176,6 +177,12 @@ class StructureVariables:
     def point_of(neighbours: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> Tensor:
         """A point, [p], from other lists."""
         return torch.from_numpy(np.concatenate([neighbours, edges]))
+
+    def restored(self, neighbours: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> Tensor:
+        """A point, [p], from other lists; where `restricted` with the reference's edges elsewhere."""
+        if self.lists.is_restricted:
+            neighbours, edges = restored(self.lists, neighbours, edges)
+        return self.point_of(neighbours, edges)
 
     def lists_at(self, point: Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Neighbours and edges at a point, int64 [slots] each."""

@@ -136,6 +136,7 @@ def test_a_node_that_hears_one_hop_gets_neighbours_from_elsewhere():
     mask = torch.arange(60) == 3
     metamer = gm.generate(model, graph, "convs.0", vary="structure", index=mask, **FEW)
     assert not {edge for edge in keys(graph) & keys(metamer.graph) if 3 in edge}
+    assert len(keys(graph) - keys(metamer.graph)) <= 4 * sum(edge[1] == 3 for edge in keys(graph))
     again = gm.generate(model, graph, "convs.0", vary="structure", index=[3], **FEW)
     assert torch.equal(again.graph.edge_index, metamer.graph.edge_index)
 
@@ -355,3 +356,25 @@ def test_edges_between_graphs_are_refused():
     batch.mark = torch.cat([batch.mark, batch.mark[:2]])
     with pytest.raises(gm.ParameterError, match="edges stay in one graph each, got '2 that"):
         gm.generate(Pooled(GIN), batch, "output", vary="structure")
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_edges_elsewhere_stay_but_for_what_degrees_need_with_their_attributes(directed):
+    torch.manual_seed(0)
+    graph, index = drawn(200, 500), [3]
+    if directed:
+        graph.edge_index = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+        index = [150]
+    graph.mark = torch.arange(graph.num_edges)
+    metamer = gm.generate(BASIC["sage"](), graph, "output", vary="structure", index=index, **FEW)
+    reached = ball(graph, torch.tensor(index), 1)
+    wanted = sum(bool(reached[v]) for _, v in keys(graph))
+    lost = len(keys(graph) - keys(metamer.graph))
+    assert wanted <= lost < 0.7 * graph.num_edges
+    start = gm.generate(
+        BASIC["sage"](), graph, "output", vary="structure", index=index, budget=gm.Budget(steps=1)
+    )
+    assert len(keys(graph) - keys(start.graph)) <= 4 * wanted < 0.7 * graph.num_edges
+    columns = {edge: place for place, edge in enumerate(map(tuple, graph.edge_index.T.tolist()))}
+    for place, (u, v) in enumerate(start.graph.edge_index.T.tolist()):
+        assert columns.get((u, v), place) == place

@@ -42,6 +42,10 @@ class Rewire:
     follows, which makes swaps that its slope at the present graph and each node's curvature call for. The
     graph with the lowest loss is the result.
 
+    Where only some items have to match, every swap changes the neighbours of a node that reaches them. The
+    other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
+    some more.
+
     Parameters
     ----------
     proposals
@@ -106,10 +110,11 @@ class Rewire:
             if (done - reported) * REPORTS < schedule.proposals:
                 continue
             reported = done
-            point = variables.point_of(rewirer.neighbours, rewirer.edges)
+            point = variables.restored(rewirer.neighbours, rewirer.edges)
             status = self._record(problem, point, search)
             if status is not None:
                 return search.finish(status, point)
+        rewirer.restore()  # and not at every step of the descent, which it would disturb
         descent = RewireDescent(problem, rewirer, search, sums)
         if descent.memory > MOST_MEMORY_OF_DESCENT:
             return search.finish(Status.MAX_STEPS, start)
