@@ -170,3 +170,39 @@ def rounds_to_tell_apart(
         if found == known:
             return None
         known = found
+
+
+def graphs_told_apart(
+    edge_index: NDArray[np.int64],
+    other: NDArray[np.int64],
+    graphs: NDArray[np.int64],
+    *,
+    colours: NDArray[np.int64],
+    edge_colours: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
+    """Which graphs of a batch are proved to be others by refinement, bool [graphs].
+
+    Parameters
+    ----------
+    edge_index, other
+        Of the batch and of the changed one, int64 [2, E] each.
+    graphs
+        The graph of every node in both, int64 [n], from 0.
+    colours
+        Of the nodes, int64 [n].
+    edge_colours
+        Of the columns in both, int64 [E].
+
+    Notes
+    -----
+    As `rounds_to_tell_apart`: true is a proof, false says nothing. Refined until colours stay.
+    """
+    n = len(colours)
+    both = np.concatenate([edge_index, other + n], axis=1)
+    marks = np.zeros(edge_index.shape[1], dtype=np.int64) if edge_colours is None else edge_colours
+    now, known = np.concatenate([colours, colours]), -1
+    while (found := len(np.unique(now))) > known:
+        known = found
+        now = refine_colours(both, 2 * n, rounds=1, colours=now, edge_colours=np.tile(marks, 2))[1]
+    first, second = (part[np.lexsort((part, graphs))] for part in (now[:n], now[n:]))
+    return np.asarray(np.bincount(np.sort(graphs), weights=first != second) > 0)

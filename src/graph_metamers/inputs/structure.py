@@ -13,6 +13,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import is_undirected
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.graphs.colours import graphs_told_apart, rows_as_colours
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.graphs.restoring import restored
 from graph_metamers.graphs.rewiring import ReferenceEdges, shuffled
@@ -212,6 +213,15 @@ class StructureVariables:
         if not len(lists.wanted):
             raise ParameterError("index", "of items which an edge that may vary can reach", "none")
         return replace(self, lists=lists)
+
+    def told_apart(self, point: Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Graphs that are proved not to be the reference with its nodes in another order, bool [graphs].
+
+        Nodes with other features are other nodes; attributes of edges are left out.
+        """
+        labels = rows_as_colours(self.reference.x.detach().cpu().numpy())
+        before, after = self.reference.edge_index.cpu().numpy(), self.edge_index(point).cpu().numpy()
+        return graphs_told_apart(before, after, self.lists.graphs, colours=labels)
 
     def distance(self, graph: Graph, items: str) -> InputDistance:
         """Share of edges that are others: 1 - Jaccard index, over its chance level.

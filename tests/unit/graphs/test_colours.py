@@ -10,6 +10,7 @@ import pytest
 
 import graph_metamers as gm
 from graph_metamers.graphs.colours import (
+    graphs_told_apart,
     joined_colours,
     refine_colours,
     rounds_to_tell_apart,
@@ -123,3 +124,43 @@ def test_colours_of_another_shape_are_refused():
         refine_colours(np.zeros((2, 0), dtype=np.int64), 3, rounds=1, colours=np.zeros(2, dtype=np.int64))
     with pytest.raises(gm.ParameterError, match="'rounds' parameter must be an integer"):
         refine_colours(np.zeros((2, 0), dtype=np.int64), 3, rounds=-1)
+
+
+def test_graphs_of_a_batch_are_told_apart_where_each_alone_is():
+    generator = np.random.default_rng(0)
+    before, after, owners, labels, alone, place, same = [], [], [], [], [], 0, 0
+    for number in range(60):
+        nodes = 4 + number % 5
+        one = nx.gnm_random_graph(nodes, nodes, seed=number)
+        other = nx.gnm_random_graph(nodes, nodes, seed=number + 1000)
+        if number % 3 == 0:
+            other = nx.relabel_nodes(one, dict(enumerate(generator.permutation(nodes).tolist())))
+        arcs = [arcs_of(graph) for graph in (one, other)]
+        colours = np.zeros(nodes, dtype=np.int64)
+        alone.append(rounds_to_tell_apart(*arcs, colours=colours) is not None)
+        same += nx.is_isomorphic(one, other)
+        assert not (alone[-1] and nx.is_isomorphic(one, other))
+        before.append(arcs[0] + place)
+        after.append(arcs[1] + place)
+        owners.append(np.full(nodes, number))
+        labels.append(colours)
+        place += nodes
+    names = generator.permutation(place)  # nodes of a graph need not be neighbours in the batch
+    graphs = np.empty(place, dtype=np.int64)
+    graphs[names] = np.concatenate(owners)
+    joined = (names[np.concatenate(arcs, axis=1)] for arcs in (before, after))
+    found = graphs_told_apart(*joined, graphs, colours=np.concatenate(labels))
+    assert found.tolist() == alone
+    assert same >= 20
+    assert sum(alone) > 20
+
+
+def test_attributes_tell_graphs_apart_too():
+    arcs = arcs_of(nx.path_graph(4))
+    other = arcs_of(nx.Graph([(1, 2), (2, 3), (0, 3)]))  # the path again, another edge in the middle
+    graphs, colours = np.zeros(4, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    assert not graphs_told_apart(arcs, other, graphs, colours=colours)[0]
+    marks = np.array([0, 1, 0, 0, 1, 0])  # of the middle edge
+    assert not graphs_told_apart(arcs, other, graphs, colours=colours, edge_colours=marks)[0]
+    end = np.array([1, 0, 0, 1, 0, 0])
+    assert graphs_told_apart(arcs, other[:, [1, 0, 2, 4, 3, 5]], graphs, colours=colours, edge_colours=end)[0]

@@ -378,3 +378,15 @@ def test_edges_elsewhere_stay_but_for_what_degrees_need_with_their_attributes(di
     columns = {edge: place for place, edge in enumerate(map(tuple, graph.edge_index.T.tolist()))}
     for place, (u, v) in enumerate(start.graph.edge_index.T.tolist()):
         assert columns.get((u, v), place) == place
+
+
+def test_graphs_that_may_be_the_reference_in_another_order_are_counted():
+    ring = torch.arange(7)  # a cycle of equal nodes looks the same whatever is swapped
+    cycle = torch.stack([torch.cat([ring, (ring + 1) % 7]), torch.cat([(ring + 1) % 7, ring])])
+    graphs = [Data(x=torch.ones(7, 16), edge_index=cycle), drawn(20, 40)]
+    model = Pooled(GIN)
+    metamer = gm.generate(model, Batch.from_data_list(graphs), "output", vary="structure", **FEW)
+    assert metamer.input_distance.raw > 0.5
+    assert metamer.config["findings"] == {"graphs_not_told_apart": 1}
+    alone = gm.generate(BASIC["gin"](), drawn(), "output", vary="structure", **FEW)
+    assert "findings" not in alone.config

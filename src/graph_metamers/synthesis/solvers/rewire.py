@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -46,6 +46,9 @@ class Rewire:
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
     some more.
 
+    Of a batch `config["findings"]["graphs_not_told_apart"]` says how many of the graphs in which edges may vary
+    may be the reference with its nodes in another order: refinement does not prove the contrary.
+
     Parameters
     ----------
     proposals
@@ -81,6 +84,15 @@ class Rewire:
         """See `Solver.solve`."""
         if not isinstance(problem, EdgeProblem):
             raise ParameterError("solver", "'lbfgs', 'adam' or 'word_swaps' where features vary", self.name)
+        solution = self._rewired(problem, start, search)
+        lists = problem.structure.lists
+        if not lists.graphs.any():
+            return solution
+        apart = problem.structure.told_apart(solution.point)
+        changed = np.unique(lists.graphs[lists.owners[lists.wanted]])
+        return replace(solution, findings={"graphs_not_told_apart": int((~apart[changed]).sum())})
+
+    def _rewired(self, problem: EdgeProblem, start: Tensor, search: Search) -> Solution:
         variables = problem.structure
         status = self._record(problem, start, search)
         if status is None and search.steps_left < FEWEST_STEPS:
