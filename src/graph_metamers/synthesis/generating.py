@@ -54,7 +54,8 @@ def generate(
         A name or names out of `layers(model, graph)`; several are matched together.
     vary
         What may vary: `"features"`, a `Features`, or for a `HeteroData` a dict from node type to these; or
-        `"structure"`, a `Structure`: the edges of a graph, whose nodes keep their degrees.
+        `"structure"`, a `Structure`: the edges of a graph, whose nodes keep their degrees, or of each graph
+        of a batch.
     objective
         `"match"`: the first point within the tolerance. `"farthest"`: the search goes on from there, and
         the result is the farthest point seen that is within the tolerance. Bounded features stay in their
@@ -62,7 +63,8 @@ def generate(
         vary (also before the loss is met). Word swaps keep no word of a node and are farthest as they are.
     index
         Items (nodes, or graphs of a batch) whose activations have to match, integers or a bool mask;
-        default: all. Only features that can reach them vary then.
+        default: all. Only features that can reach them vary then; of edges those into nodes that reach
+        them, and elsewhere as few as degrees allow or a descent needs.
     transform
         A PyTorch Geometric transform applied before the model; what varies is the raw graph.
     forward

@@ -46,8 +46,8 @@ class Rewire:
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
     some more.
 
-    Of a batch `config["findings"]["graphs_not_told_apart"]` says how many of the graphs in which edges may vary
-    may be the reference with its nodes in another order: refinement does not prove the contrary.
+    Of a batch `config["findings"]["graphs_not_told_apart"]` says how many of the graphs in which edges may
+    vary may be the reference with its nodes in another order: refinement does not prove the contrary.
 
     Parameters
     ----------
