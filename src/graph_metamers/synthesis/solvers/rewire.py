@@ -38,8 +38,8 @@ class Rewire:
     Two edges a - b and c - d become a - d and c - b. What a node is sent at each hop, on the reference, is
     measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
     change of these sums: four nodes a swap, no evaluation. A descent on the loss of the unmodified model
-    follows, which makes swaps that its slope at the present graph and each node's curvature call for. The graph
-    with the lowest loss is the result.
+    follows, which makes swaps that its slope at the present graph and each node's curvature call for. The
+    graph with the lowest loss is the result.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class Rewire:
     messages depend on sender and receiver together (attention), or are not added up (max), the sums are a
     guide. From 100 proposals an edge on, three in four are between edges whose ends send nearly the same
     (undirected graphs). Time: some million proposals a second for sums of 20 numbers. Memory:
-    `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for the descent a matrix of each node and hop;
-    where these took more than a GiB there is none.
+    `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for the descent a matrix of each node and
+    hop; where these took more than a GiB there is none.
     """
 
     proposals: int = 3000
