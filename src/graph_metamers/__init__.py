@@ -50,7 +50,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "null_distribution",
         "selftest",
     ),
-    "inputs": ("Features", "InputDistance", "Structure"),
+    "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
         "GNN",
@@ -73,6 +73,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Rewire",
         "SearchProgress",
         "Status",
+        "StraightThrough",
         "WordSwaps",
         "generate",
         "generate_many",
@@ -188,6 +189,7 @@ if TYPE_CHECKING:
     from graph_metamers.evidence import (
         selftest as selftest,
     )
+    from graph_metamers.inputs import EdgeWeights as EdgeWeights
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance
     from graph_metamers.inputs import Structure as Structure
@@ -246,6 +248,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Status as Status,
+    )
+    from graph_metamers.synthesis import (
+        StraightThrough as StraightThrough,
     )
     from graph_metamers.synthesis import (
         WordSwaps as WordSwaps,

@@ -8,7 +8,15 @@ from graph_metamers.synthesis.objectives import Objective
 from graph_metamers.synthesis.progress import ProgressBar
 from graph_metamers.synthesis.repeating import generate_many
 from graph_metamers.synthesis.settings import check_search
-from graph_metamers.synthesis.solvers import LBFGS, Adam, NullSpace, Rewire, SearchProgress, WordSwaps
+from graph_metamers.synthesis.solvers import (
+    LBFGS,
+    Adam,
+    NullSpace,
+    Rewire,
+    SearchProgress,
+    StraightThrough,
+    WordSwaps,
+)
 from graph_metamers.synthesis.status import Status
 
 __all__ = [
@@ -22,6 +30,7 @@ __all__ = [
     "Rewire",
     "SearchProgress",
     "Status",
+    "StraightThrough",
     "WordSwaps",
     "check_search",
     "generate",

@@ -11,14 +11,19 @@ import torch
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
+from graph_metamers.inputs.pairs import PairVariables
+from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums
 from graph_metamers.synthesis.problem import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
-    from graph_metamers.inputs.structure import StructureVariables
+    from graph_metamers.inputs.edge_variables import EdgeVariables
+    from graph_metamers.reading.recording import Tap
     from graph_metamers.synthesis.neighbour_sums import NeighbourSums
     from graph_metamers.types import Graph
 
@@ -28,7 +33,7 @@ NOT_TRIED = Refusal("not tried")
 
 @dataclass(frozen=True, eq=False)
 class EdgeProblem(Problem):
-    """A problem whose points are edges (see `StructureVariables`).
+    """A problem whose points are edges (see `StructureVariables` and `PairVariables`).
 
     Attributes
     ----------
@@ -39,13 +44,19 @@ class EdgeProblem(Problem):
         here, so it only makes a run cheaper.
     """
 
-    edges: StructureVariables | None = None
+    edges: EdgeVariables | None = None
     outcome: Compression | Refusal = NOT_TRIED
 
     @property
     def structure(self) -> StructureVariables:
-        """What may vary."""
-        assert self.edges is not None  # noqa: S101 (a default only because the base class has some)
+        """What may vary, where edges are rewired."""
+        assert isinstance(self.edges, StructureVariables)  # noqa: S101 (told by the solver, see `varying`)
+        return self.edges
+
+    @property
+    def pairs(self) -> PairVariables:
+        """What may vary, where pairs of nodes are chosen."""
+        assert isinstance(self.edges, PairVariables)  # noqa: S101 (told by the solver, see `varying`)
         return self.edges
 
     @property
@@ -61,23 +72,32 @@ class EdgeProblem(Problem):
     @property
     def seen(self) -> Graph:
         """The reference as the (compressed) model sees it."""
-        reference = self.structure.reference
+        reference = self.variables.reference
         if self.compression is None:
             return reference
         return self.compression.graph(reference, self.compression.coordinates(reference.x))
 
     def shares_at(self, edge_index: Tensor) -> Tensor:
         """Each item's share of the activation loss of other edges, [items]; their sum is the loss."""
-        graph = copy.copy(self.seen)
-        graph.edge_index = edge_index
-        view = self.view if self.compression is None else self.compression.view
-        with torch.no_grad():
-            taps = view.taps(graph, list(self.targets))
-        pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
+        values = self.activations_at(edge_index)
+        pairs = [(self.choose(values[name]), self.choose(target)) for name, target in self.targets.items()]
         errors = [
             (ours - theirs).flatten(1).square().sum(dim=1) / theirs.square().sum() for ours, theirs in pairs
         ]
         return torch.stack(errors).mean(dim=0)
+
+    def activations_at(self, edge_index: Tensor) -> dict[str, Tensor]:
+        """The layers with other edges, without gradients."""
+        graph = copy.copy(self.seen)
+        graph.edge_index = edge_index
+        view = self.view if self.compression is None else self.compression.view
+        with torch.no_grad():
+            return {name: tap.value for name, tap in view.taps(graph, list(self.targets)).items()}
+
+    def objective_of(self, taps: Mapping[str, Tap]) -> Tensor:
+        """What a search lowers, as in `Problem`; scalar, differentiable in what the layers depend on."""
+        parts = [self._mismatch(tap, self.choose(self.targets[name]))[0] for name, tap in taps.items()]
+        return torch.stack(parts).mean()
 
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
         """What neighbours add up to, hop by hop; see `neighbour_sums`."""
@@ -91,7 +111,7 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
     Parameters
     ----------
     problem
-        Whose variables are a `StructureVariables`.
+        Whose variables are `EdgeVariables`.
     objective
         Of the search.
 

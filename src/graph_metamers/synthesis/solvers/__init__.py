@@ -7,6 +7,7 @@ from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
 from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
+from graph_metamers.synthesis.solvers.straight_through import StraightThrough
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SearchProgress",
     "Solution",
     "Solver",
+    "StraightThrough",
     "WordSwaps",
     "resolve_solver",
 ]
