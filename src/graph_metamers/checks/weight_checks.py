@@ -67,7 +67,8 @@ def weight_slot(view: ModelView, graph: Graph, targets: Mapping[str, Tensor]) ->
             return slot
     raise ModelError(
         f"the activations at {', '.join(map(repr, targets))} must react to edge weights, and stay the same "
-        f"with other ones in {' or '.join(taken)}: {_named(view.model)}. Choose another layer or vary='structure'"
+        f"with other ones in {' or '.join(taken)}: {_named(view.model)}. Choose another layer, or "
+        "vary='structure'"
     )
 
 
@@ -85,7 +86,7 @@ def _candidates(graph: Graph) -> Sequence[str]:
 
 
 def _takes(view: ModelView, graph: Graph, slot: str) -> bool:
-    """Whether a model may see a slot: by a parameter of that name, the whole graph, or a forward of one's own."""
+    """Whether a model may see a slot: by a parameter of that name, as the whole graph, or by its caller."""
     if view.forward is not None or view.transform is not None:
         return True
     bound = bind_by_name(view.model, _with(graph, slot, weights_of_graph(graph, slot)))
@@ -98,7 +99,7 @@ def _reacts(view: ModelView, graph: Graph, slot: str, targets: Mapping[str, Tens
     leaf = (weights * (0.5 + noise)).requires_grad_()
     taps = view.taps(_with(graph, slot, leaf), list(targets))
     found = [(name, tap.value) for name, tap in taps.items()]
-    changes = [float((value - targets[name]).norm() / targets[name].norm()) for name, value in found]
+    changes = [_change(value.detach(), targets[name]) for name, value in found]
     if not max(changes) > REACTION:
         return False
     total = torch.stack([(value * torch.randn_like(value)).sum() for _, value in found]).sum()
@@ -118,13 +119,17 @@ def _require_ones(view: ModelView, graph: Graph, slot: str, targets: Mapping[str
     with torch.no_grad():
         taps = view.taps(_with(graph, slot, weights_of_graph(graph, slot)), list(targets))
     for name, target in targets.items():
-        change = float((taps[name].value - target).norm() / target.norm())
+        change = _change(taps[name].value, target)
         if not change <= ROUNDING.get(target.dtype, 1e-5):
             raise ParameterError(
                 "graph",
                 f"one with {slot} for this model, to which weights of 1 are something else than none",
                 f"a graph without, and {name!r} differs by {change:.1e}",
             )
+
+
+def _change(value: Tensor, target: Tensor) -> float:
+    return float((value - target).norm() / target.norm())
 
 
 def _with(graph: Graph, slot: str, weights: Tensor) -> Graph:

@@ -52,8 +52,8 @@ class EdgeWeights:
 
     Notes
     -----
-    Weights are `graph.edge_weight`, or an `edge_attr` of one column if the model reads it and the graph has no
-    `edge_weight`; ones where the graph has neither. A search moves in their logarithms.
+    Weights are `graph.edge_weight`; without one an `edge_attr` of one column if the model reads it; ones
+    where the graph has neither. A search moves in their logarithms.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class EdgeWeights:
 
 
 def edge_weights_of(vary: object) -> EdgeWeights | None:
-    """What `vary` asks for about weights: `"edge_weights"` or an `EdgeWeights`; `None` if it is about others."""
+    """What `vary` asks for about weights: `"edge_weights"` or an `EdgeWeights`; `None` if nothing."""
     if vary == "edge_weights":
         return EdgeWeights()
     return vary if isinstance(vary, EdgeWeights) else None
@@ -323,7 +323,7 @@ class EdgeWeightVariables:
         }
 
     def _items_of_edges(self, items: str) -> tuple[Tensor, int]:
-        """The item in which every edge ends, int64 [E], and how many there are; none if items own no edges."""
+        """The item in which every edge ends, int64 [E], and how many there are; none if they own no edges."""
         owners = rows_of_items(items, self.reference)
         num_items = count_items(items, self.reference)
         target = self.reference.edge_index[1]

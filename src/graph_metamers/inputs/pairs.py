@@ -32,9 +32,8 @@ MOST_NODES = 20_000
 class PairVariables(EdgeVariables):
     """A reference graph whose edges may be any pairs of nodes, as many as it has.
 
-    A *point* is the vector in which a solver moves, float32 [p]: a logit for each pair that may be joined; i < j
-    in an undirected graph, ordered pairs in a directed one. Its graph has the pairs with the largest logits as
-    edges.
+    A *point* is the vector in which a solver moves, float32 [p]: a logit for each pair that may be joined,
+    i < j in an undirected graph, ordered pairs in a directed one. Its edges are the pairs with the largest.
 
     Attributes
     ----------
@@ -76,7 +75,7 @@ class PairVariables(EdgeVariables):
         Raises
         ------
         ParameterError
-            For `init="permuted"`, which is about features; and for `"reference"` where its edges are forbidden.
+            For `init="permuted"`, which is about features; for `"reference"` where its edges are forbidden.
         """
         noise = torch.randn(len(self.places), generator=generator).to(self.places.device)
         if init == "noise":
@@ -102,7 +101,7 @@ class PairVariables(EdgeVariables):
         return torch.cat([self.ends(self.chosen(point)), self.fixed], dim=1)
 
     def ends(self, chosen: Tensor) -> Tensor:
-        """Sources and targets of some pairs, int64 [k], in both directions if undirected: [2, k] or [2, 2 k]."""
+        """Sources and targets of some pairs, int64 [k]: [2, k], or [2, 2 k] in both directions."""
         places = self.places[chosen]
         ahead = torch.stack([places // self.num_nodes, places % self.num_nodes])
         return ahead if self.directed else torch.cat([ahead, ahead.flip(0)], dim=1)
@@ -133,7 +132,7 @@ def count_pairs(structure: Structure, graph: Graph) -> int:
         raise ParameterError(
             "solver",
             f"'rewire' for more than {MOST_NODES:,} nodes",
-            f"'straight_through', which would need a logit for each of {pairs:,} pairs of {num_nodes:,} nodes",
+            f"'straight_through', which needs a logit for each of {pairs:,} pairs of {num_nodes:,} nodes",
         )
     return pairs
 
@@ -144,7 +143,7 @@ def pair_variables(structure: Structure, graph: Graph) -> PairVariables:
     Raises
     ------
     ParameterError
-        If the graph is of another kind, has attributes of edges, no edge that may vary or too many of them, or
+        If the graph is of another kind, has attributes of edges, no edge that may vary or too many, or if
         edges of the reference are to be charged.
     """
     edge_index = require_one_graph(graph)

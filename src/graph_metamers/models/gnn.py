@@ -86,8 +86,8 @@ class GNN(nn.Module):
         edge_index
             [2, num_edges] int64 edges, source above target.
         edge_weight
-            [num_edges] weights, for GCN, ChebNet and SGC; `None` for 1. GraphSAGE, GIN and GAT have no place for
-            them: there they change nothing.
+            [num_edges] weights, for GCN, ChebNet and SGC; `None` for 1. GraphSAGE, GIN and GAT have no place
+            for them: there they change nothing.
 
         Returns
         -------

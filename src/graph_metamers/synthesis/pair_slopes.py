@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,9 +66,9 @@ class PairSlopes:
         if self.by_formula:
             terms = formula(self.problem, edge_index)
             if terms is not None:
-                return _everywhere(terms, self.problem.pairs)
+                return _everywhere(terms, self.problem.pairs).nan_to_num(0.0, 0.0, 0.0).float()
         everything = torch.arange(len(self.problem.pairs.places), device=edge_index.device)
-        chunks = [slopes_by_model(self.problem, edge_index, some) for some in everything.split(CHUNK)]
+        chunks = [slopes_by_model(self.problem, edge_index, some) for some in torch.split(everything, CHUNK)]
         return torch.cat(chunks).nan_to_num(0.0, 0.0, 0.0).float()
 
 
@@ -98,8 +98,8 @@ def pair_slopes(problem: EdgeProblem, edge_index: Tensor) -> PairSlopes:
 def slopes_by_model(problem: EdgeProblem, edge_index: Tensor, pairs: Tensor) -> Tensor:
     """Slopes in the weights of some pairs, int64 [k], by the model itself; [k].
 
-    The pairs are joined with the weight 0, beside the edges, [2, E]: also those that are joined already, since
-    for a sum over neighbours two edges are one with the sum of their weights.
+    The pairs are joined with the weight 0, beside the edges, [2, E]: also those that are joined already,
+    since for a sum over neighbours two edges are one with the sum of their weights.
     """
     ends = problem.pairs.ends(pairs)
     run = weighted_run(problem, edge_index, ends)
@@ -178,7 +178,7 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
     end = run.extra + 2 * len(others) + 1
     if run.sums is None or not all(_keeps(one.edge_index, run.edge_index, end) for one in run.sums):
         return None
-    found = torch.autograd.grad(
+    found: Any = torch.autograd.grad(  # `None` where the objective does not depend on one
         run.objective, [run.weights, *(one.sums for one in run.sums)], retain_graph=True, allow_unused=True
     )
     slopes, gradients = found[0], found[1:]
@@ -196,11 +196,11 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
         rest = rest - cross.at_pairs(sent, received)
         senders.append(sent)
         receivers.append(received)
-    alpha, beta = cross.sum(rest.nan_to_num(0.0, 0.0, 0.0))
+    alpha, beta = cross.sum(rest)
     ones = torch.ones_like(alpha)
     return Terms(
-        torch.cat([*senders, torch.stack([alpha, ones], dim=1)], dim=1).nan_to_num(0.0, 0.0, 0.0),
-        torch.cat([*receivers, torch.stack([ones, beta], dim=1)], dim=1).nan_to_num(0.0, 0.0, 0.0),
+        torch.cat([*senders, torch.stack([alpha, ones], dim=1)], dim=1),
+        torch.cat([*receivers, torch.stack([ones, beta], dim=1)], dim=1),
     )
 
 
@@ -230,7 +230,7 @@ class _Cross(NamedTuple):
         return into, out
 
     def sum(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Alpha and beta, [n] each, with alpha_u + beta_v as given."""
+        """Alpha and beta, [n] each, with alpha_u + beta_v as given; not finite where a value is not."""
         into, out, last = self._split(values)
         corner = into[self.first] + out[self.second] - last
         into[self.root] = corner
@@ -253,7 +253,7 @@ class _Cross(NamedTuple):
 
 
 def _everywhere(terms: Terms, pairs: PairVariables) -> Tensor:
-    """Slopes of every pair that may be joined, float32 [p]; some rows of the matrix at a time."""
+    """Slopes of every pair that may be joined, [p]; some rows of the matrix at a time."""
     senders, receivers = terms
     if not pairs.directed:
         senders, receivers = torch.cat([senders, receivers], dim=1), torch.cat([receivers, senders], dim=1)
@@ -263,7 +263,7 @@ def _everywhere(terms: Terms, pairs: PairVariables) -> Tensor:
     for block, start in enumerate(starts.tolist()):
         rows = senders[start : start + ROWS] @ receivers.T
         places = pairs.places[bounds[block] : bounds[block + 1]] - start * n
-        found.append(rows.flatten()[places].float())
+        found.append(rows.flatten()[places])
     return torch.cat(found)
 
 
@@ -273,7 +273,8 @@ def _keeps(found: Tensor, given: Tensor, end: int) -> bool:
 
 
 def _gradient(value: Tensor, weights: Tensor) -> Tensor:
-    gradient = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)[0]
+    gradient: Any
+    (gradient,) = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
     return torch.zeros_like(weights) if gradient is None else gradient
 
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers import Solution, Solver
     from graph_metamers.types import Graph, Json
 
+NO_FEATURES = Refusal("edge weights vary, and features do not")
+
 
 @dataclass(eq=False)
 class PreparedSearches:
@@ -88,15 +90,12 @@ class PreparedSearches:
 
     def _first(self, start: Tensor) -> tuple[CompressedSearch, Solver]:
         objective = self.settings.objective
-        if isinstance(self.problem, EdgeProblem):
+        if not varies_features(self.settings.vary):
             solver = resolve_solver(self.settings.solver, self.problem)
             require_memory(solver, start)
-            return CompressedSearch(self.problem, start, self.problem.outcome), solver
-        if isinstance(self.problem.variables, EdgeWeightVariables):
-            solver = resolve_solver(self.settings.solver, self.problem)
-            require_memory(solver, start)
-            whole = CompressedSearch(self.problem, start, Refusal("edge weights vary, and features do not"))
-            return whole.replayed(), solver
+            if isinstance(self.problem, EdgeProblem):
+                return CompressedSearch(self.problem, start, self.problem.outcome), solver
+            return CompressedSearch(self.problem, start, NO_FEATURES).replayed(), solver
         compressed = compressed_search(self.problem, start)
         found = resolve_solver(self.settings.solver, compressed.problem)
         solver = solver_for(objective, found, compressed.problem)
@@ -212,7 +211,8 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         problem = Problem(view, variables, targets, _index(settings.index, num_items))
         _require_energy(problem)
         if variables is None:  # of weights: whether the layers react to them had to be read first
-            problem = replace(problem, variables=weight_variables(settings, view, graph, targets))
+            variables = weight_variables(settings, view, graph, targets)
+            problem = replace(problem, variables=variables)
         if isinstance(variables, EdgeVariables):
             problem = edge_problem(problem, settings.objective)
         if problem.index is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.edge_weights import EdgeWeightVariables
@@ -48,7 +48,8 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     ParameterError
         If there is no solver of that name.
     """
-    if isinstance(problem.variables, EdgeWeightVariables):
+    variables: Any = problem.variables
+    if isinstance(variables, EdgeWeightVariables):
         _require_weight_solver(solver)
     if not isinstance(solver, str):
         return solver
