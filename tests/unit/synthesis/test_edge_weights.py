@@ -313,3 +313,15 @@ def test_impossible_weights_and_graphs_are_refused():
     hetero["a"].x = torch.randn(3, 16)
     with pytest.raises(gm.ParameterError, match="kinds of nodes"):
         EdgeWeights().variables(hetero, "edge_weight")
+
+
+def test_the_third_gate_counts_weights_of_a_metamer():
+    torch.manual_seed(0)
+    model, graph = model_of("gcn"), drawn()
+    metamer = gm.generate(model, graph, "act", vary="edge_weights")
+    null = gm.null_distribution(model, graph, "act")
+    report = gm.gates(metamer, null)
+    assert report.different.tolist() == (metamer.input_distance.items >= 0.1).tolist()
+    assert bool(report.different.any())
+    assert bool(report.visible[report.different].all())
+    assert not bool(gm.gates(graph, null).different.any())

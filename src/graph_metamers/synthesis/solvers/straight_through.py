@@ -50,7 +50,7 @@ class StraightThrough:
     """
 
     learning_rate: float = 0.3
-    slope: float = 0.1
+    slope: float = 0.01
     name: ClassVar[str] = "straight_through"
 
     def __post_init__(self) -> None:
