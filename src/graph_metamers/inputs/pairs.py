@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from graph_metamers.types import Graph
 
 MOST_NODES = 20_000
-"""Of a graph whose pairs have a logit each: 200 million pairs. A search takes about 64 bytes for each."""
+"""Of a graph whose pairs have a logit each: 200 million pairs."""
+BYTES_OF_A_PAIR = 64
+"""That a search takes: logit, start, best, slope, two moments, its place, and what passes by while the
+largest are found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +135,8 @@ def count_pairs(structure: Structure, graph: Graph) -> int:
         raise ParameterError(
             "solver",
             f"'rewire' for more than {MOST_NODES:,} nodes",
-            f"'straight_through', which needs a logit for each of {pairs:,} pairs of {num_nodes:,} nodes",
+            f"'straight_through' for {num_nodes:,} nodes, which needs a logit for each of {pairs:,} pairs, "
+            f"in all about {BYTES_OF_A_PAIR * pairs / 2**30:.0f} GiB",
         )
     return pairs
 
@@ -199,6 +203,9 @@ def _require_plain(structure: Structure, graph: Graph) -> None:
             structure.reference_edges,
         )
     attributes = [name for name in graph.edge_attrs() if name != "edge_index"]
+    weights = getattr(graph, "edge_weight", None)
+    if weights is not None and bool((weights == 1).all()):  # as many edges, each of weight 1: nothing to tell
+        attributes.remove("edge_weight")
     if attributes:
         raise ParameterError(
             "solver",

@@ -167,15 +167,10 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
     n = problem.pairs.num_nodes
     if n < FEWEST_NODES:
         return None
-    degrees = torch.bincount(edge_index.flatten(), minlength=n)
-    root, first, second = degrees.topk(3).indices.tolist()
-    others = torch.arange(n, device=edge_index.device)
-    others = others[others != root]
-    roots = torch.full_like(others, root)
-    into, out = torch.stack([others, roots]), torch.stack([roots, others])
-    last = torch.tensor([[first], [second]], device=edge_index.device)
-    run = weighted_run(problem, edge_index, torch.cat([into, out, last], dim=1))
-    end = run.extra + 2 * len(others) + 1
+    cross = _Cross.of(edge_index, n)
+    pairs = cross.pairs()
+    run = weighted_run(problem, edge_index, pairs)
+    end = run.extra + pairs.shape[1]
     if run.sums is None or not all(_keeps(one.edge_index, run.edge_index, end) for one in run.sums):
         return None
     found: Any = torch.autograd.grad(  # `None` where the objective does not depend on one
@@ -184,7 +179,6 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
     slopes, gradients = found[0], found[1:]
     if slopes is None:
         return None
-    cross = _Cross(root, first, second, others)
     senders, receivers = [], []
     rest = slopes[run.extra : end]
     for one, gradient in zip(run.sums, gradients, strict=True):
@@ -192,11 +186,15 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
             continue
         factors = _gradient(one.coefficients[run.extra : end].sum(), run.weights)[run.extra : end]
         a, b = cross.product(factors)
+        if not bool(a.isfinite().all() and b.isfinite().all()):
+            return None
         sent, received = a[:, None] * one.rows.detach(), b[:, None] * gradient
         rest = rest - cross.at_pairs(sent, received)
         senders.append(sent)
         receivers.append(received)
     alpha, beta = cross.sum(rest)
+    if not bool(alpha[cross.root].isfinite()):  # its three nodes tell nothing
+        return None
     ones = torch.ones_like(alpha)
     return Terms(
         torch.cat([*senders, torch.stack([alpha, ones], dim=1)], dim=1),
@@ -210,7 +208,7 @@ class _Cross(NamedTuple):
     Attributes
     ----------
     root, first, second
-        Three nodes.
+        Three nodes: those with the most edges.
     others
         All nodes but the root, int64 [n - 1].
     """
@@ -219,6 +217,22 @@ class _Cross(NamedTuple):
     first: int
     second: int
     others: Tensor
+
+    @classmethod
+    def of(cls, edge_index: Tensor, num_nodes: int) -> _Cross:
+        """Through the nodes with the most edges."""
+        root, first, second = (
+            torch.bincount(edge_index.flatten(), minlength=num_nodes).topk(3).indices.tolist()
+        )
+        others = torch.arange(num_nodes, device=edge_index.device)
+        return cls(root, first, second, others[others != root])
+
+    def pairs(self) -> Tensor:
+        """Sources and targets, int64 [2, 2 n - 1]."""
+        roots = torch.full_like(self.others, self.root)
+        source = torch.cat([self.others, roots, roots.new_tensor([self.first])])
+        target = torch.cat([roots, self.others, roots.new_tensor([self.second])])
+        return torch.stack([source, target])
 
     def product(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """A and b, [n] each, with a_u b_v as given; 0 where a value is not finite."""

@@ -312,3 +312,17 @@ def test_what_does_not_fit_into_memory_is_refused_before_there_is_a_vector(tmp_p
     graph = drawn().apply(lambda t: t.float(), "x")
     with pytest.raises(gm.ParameterError, match=r"straight_through, which needs about .* for 91 numbers"):
         gm.generate(FORMULA["gcn"](), graph, "output", vary="structure", solver="straight_through")
+
+
+def test_weights_of_one_stay_with_as_many_edges():
+    class Needing(Chain):
+        def forward(self, x, edge_index, edge_weight):
+            return super().forward(x, edge_index, edge_weight)
+
+    torch.manual_seed(0)
+    model, graph = Needing(GraphConv(6, 4)), drawn().apply(lambda t: t.float(), "x")
+    graph.edge_weight = torch.ones(graph.num_edges)
+    options = {"solver": "straight_through", "budget": gm.Budget(steps=20)}
+    metamer = gm.generate(model, graph, "output", vary="structure", **options)
+    assert torch.equal(metamer.graph.edge_weight, graph.edge_weight)
+    assert metamer.graph.num_edges == graph.num_edges

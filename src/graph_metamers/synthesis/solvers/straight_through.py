@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.inputs.pairs import PairVariables
+from graph_metamers.inputs.pairs import BYTES_OF_A_PAIR, PairVariables
 from graph_metamers.parameters import check_real
 from graph_metamers.synthesis.edge_problem import EdgeProblem
 from graph_metamers.synthesis.pair_slopes import pair_slopes
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
-
-BYTES_OF_A_PAIR = 64
-"""Logit, start, best, slope, two moments, its place, and what passes by while the largest are found."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class StraightThrough:
     `Structure(reference_edges="forbid")` the reference's pairs have no logit and are never chosen. *Ours*:
     that the learning rate falls, and how the gradient is found, by a formula that needs no run on all pairs
     where it agrees with the model (`pair_slopes`). Time: two runs of the model a step, and n^2 d operations.
-    Memory: `BYTES_OF_A_PAIR` for each pair of nodes; at most `inputs.pairs.MOST_NODES` (20,000) nodes.
+    Memory: about 64 bytes for each pair of nodes (`inputs.pairs.BYTES_OF_A_PAIR`); at most 20,000 nodes.
     """
 
     learning_rate: float = 0.3
