@@ -14,7 +14,6 @@ from torch_geometric.data import Data
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.distance import InputDistance
-from graph_metamers.inputs.feature_values import NUDGE
 from graph_metamers.inputs.slots import count_items, rows_of_items
 from graph_metamers.parameters import check_real
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_SPREAD = 0.5
 """Of the logarithms of weights that are drawn: a reference whose weights are all alike has no spread."""
+NUDGE = 0.05
+"""Of the spread: how far from the reference `init="reference"` starts; nearer than the default `min_distance`."""
 RANGE = 1e6
 """How many times smaller than the smallest weight of the reference, or larger than its largest one, a weight
 may get where nothing else is said: far enough to be no limit, and near enough for float32."""
