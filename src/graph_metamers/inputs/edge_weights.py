@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LEAST_SPREAD = 0.5
 """Of the logarithms of weights that are drawn: a reference whose weights are all alike has no spread."""
 NUDGE = 0.05
-"""Of the spread: how far from the reference `init="reference"` starts; nearer than the default `min_distance`."""
+"""Of the spread: how far from the reference `init="reference"` starts; nearer than `min_distance` is."""
 RANGE = 1e6
 """How many times smaller than the smallest weight of the reference, or larger than its largest one, a weight
 may get where nothing else is said: far enough to be no limit, and near enough for float32."""

@@ -65,7 +65,7 @@ class PairSlopes:
         """
         if self.by_formula:
             terms = formula(self.problem, edge_index)
-            if terms is not None:
+            if terms is not None:  # it was found to hold at other edges
                 return _everywhere(terms, self.problem.pairs).nan_to_num(0.0, 0.0, 0.0).float()
         everything = torch.arange(len(self.problem.pairs.places), device=edge_index.device)
         chunks = [slopes_by_model(self.problem, edge_index, some) for some in torch.split(everything, CHUNK)]
@@ -87,12 +87,8 @@ def pair_slopes(problem: EdgeProblem, edge_index: Tensor) -> PairSlopes:
     generator = generator_for("pair slopes", 0)
     pairs = problem.pairs
     some = torch.randint(len(pairs.places), (SAMPLE,), generator=generator).to(edge_index.device)
-    exact = slopes_by_model(problem, edge_index, some).double()
-    found = _everywhere(terms, pairs)[some].double()
-    known = exact.isfinite()
-    difference = (found - exact)[known].norm()
-    agrees = bool(difference <= AGREEMENT.get(terms.senders.dtype, 1e-3) * exact[known].norm())
-    return PairSlopes(problem, by_formula=agrees)
+    exact = slopes_by_model(problem, edge_index, some)
+    return PairSlopes(problem, by_formula=_agree(_everywhere(terms, pairs)[some], exact))
 
 
 def slopes_by_model(problem: EdgeProblem, edge_index: Tensor, pairs: Tensor) -> Tensor:
@@ -163,7 +159,7 @@ class Terms(NamedTuple):
 
 
 def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
-    """The slopes of all ordered pairs by the formula; `None` where it cannot be set up."""
+    """The slopes of all ordered pairs by the formula; `None` where it cannot be, or is wrong at the edges."""
     n = problem.pairs.num_nodes
     if n < FEWEST_NODES:
         return None
@@ -196,10 +192,13 @@ def formula(problem: EdgeProblem, edge_index: Tensor) -> Terms | None:
     if not bool(alpha[cross.root].isfinite()):  # its three nodes tell nothing
         return None
     ones = torch.ones_like(alpha)
-    return Terms(
+    terms = Terms(
         torch.cat([*senders, torch.stack([alpha, ones], dim=1)], dim=1),
         torch.cat([*receivers, torch.stack([ones, beta], dim=1)], dim=1),
     )
+    source, target = run.edge_index[:, : run.extra]
+    at_edges = (terms.senders[source] * terms.receivers[target]).sum(dim=1)
+    return terms if _agree(at_edges, slopes[: run.extra]) else None
 
 
 class _Cross(NamedTuple):
@@ -279,6 +278,12 @@ def _everywhere(terms: Terms, pairs: PairVariables) -> Tensor:
         places = pairs.places[bounds[block] : bounds[block + 1]] - start * n
         found.append(rows.flatten()[places])
     return torch.cat(found)
+
+
+def _agree(found: Tensor, exact: Tensor) -> bool:
+    known = exact.isfinite()
+    difference = (found - exact)[known].double().norm()
+    return bool(difference <= AGREEMENT.get(exact.dtype, 1e-3) * exact[known].double().norm())
 
 
 def _keeps(found: Tensor, given: Tensor, end: int) -> bool:
