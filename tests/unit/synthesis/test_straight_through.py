@@ -326,3 +326,13 @@ def test_weights_of_one_stay_with_as_many_edges():
     metamer = gm.generate(model, graph, "output", vary="structure", **options)
     assert torch.equal(metamer.graph.edge_weight, graph.edge_weight)
     assert metamer.graph.num_edges == graph.num_edges
+
+
+@pytest.mark.slow
+def test_cora_is_matched_far_better_than_by_chance(cora):
+    model = gm.fit(gm.build_model("gcn", cora), cora).model
+    options = {"solver": "straight_through", "budget": gm.Budget(steps=150), "vary": "structure"}
+    metamer = gm.generate(model, cora.graph, "act.0", **options)
+    assert metamer.start_loss > 0.3
+    assert metamer.activation_loss < 0.06
+    assert metamer.input_distance.raw == 1
