@@ -50,7 +50,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "null_distribution",
         "selftest",
     ),
-    "inputs": ("Features", "InputDistance", "Structure"),
+    "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
         "GNN",
@@ -67,6 +67,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Adam",
         "Budget",
         "ExactSwaps",
+        "InTurn",
         "LBFGS",
         "Metamer",
         "NullSpace",
@@ -74,6 +75,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Rewire",
         "SearchProgress",
         "Status",
+        "StraightThrough",
         "WordSwaps",
         "generate",
         "generate_many",
@@ -189,6 +191,7 @@ if TYPE_CHECKING:
     from graph_metamers.evidence import (
         selftest as selftest,
     )
+    from graph_metamers.inputs import EdgeWeights as EdgeWeights
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance
     from graph_metamers.inputs import Structure as Structure
@@ -234,6 +237,9 @@ if TYPE_CHECKING:
         ExactSwaps as ExactSwaps,
     )
     from graph_metamers.synthesis import (
+        InTurn as InTurn,
+    )
+    from graph_metamers.synthesis import (
         Metamer as Metamer,
     )
     from graph_metamers.synthesis import (
@@ -250,6 +256,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         Status as Status,
+    )
+    from graph_metamers.synthesis import (
+        StraightThrough as StraightThrough,
     )
     from graph_metamers.synthesis import (
         WordSwaps as WordSwaps,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.null import NullDistribution
-from graph_metamers.inputs import Vary, resolve_variables
+from graph_metamers.inputs import EdgeWeights, Vary, resolve_variables
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.metrics.classification import predicted_classes
@@ -43,10 +43,11 @@ class GateReport:
         equals it, bool [items].
     different
         Gate 3: the input is not the reference again, bool [items]: the item's own features are at least
-        `min_distance` away (0 = the reference, 1 = chance), or at least that share of its neighbours changed.
+        `min_distance` away (0 = the reference, 1 = chance), or at least that share of its neighbours changed,
+        or, of a metamer whose edge weights varied, the weights of its edges are that far away.
     visible
         Whether the difference lies where the layer reads at all, bool [items]: the distance in the visible
-        space is at least `min_distance`, or that share of the neighbours changed. What passes without is
+        space is at least `min_distance`, or edges or their weights differ as above. What passes without is
         of kind "null space": a metamer by counting dimensions.
     item_loss
         ||h'_v - h_v||^2 / ||h_v||^2 at the layer, float64 [items]; 0 where it is equal.
@@ -154,7 +155,8 @@ def gates(
         raise ParameterError("null", "a NullDistribution, from null_distribution", null)
     variables = resolve_variables(vary, null.reference)
     space = visible_space(null.view, variables, null.layer)
-    return judge(graph, null, variables, space, min_distance=min_distance)
+    weights = _weights_of(candidate)
+    return judge(graph, null, variables, space, min_distance=min_distance, weights=weights)
 
 
 def judge(
@@ -164,6 +166,7 @@ def judge(
     space: VisibleSpace,
     *,
     min_distance: float,
+    weights: str | None = None,
 ) -> GateReport:
     """The same as `gates`, for many graphs: what does not depend on the graph is given.
 
@@ -175,6 +178,8 @@ def judge(
         As in `gates`.
     variables, space
         What was allowed to vary, and what the null's layer reads of it.
+    weights
+        Where edge weights are that varied too, and to which the model was found to react.
     """
     view, reference = null.view, null.reference
     with view.borrow(), torch.no_grad():
@@ -189,6 +194,9 @@ def judge(
     snr = snr_db(losses)
     split = space.split(graph, variables, items)
     rewired = changed_edges(graph, reference, items, len(activation)) >= min_distance
+    if weights is not None:
+        changed = EdgeWeights(directed=True).variables(reference, weights).distance(graph, items).items
+        rewired |= changed >= min_distance
     own = variables.distance(graph, items).items
     return GateReport(
         same_prediction=same,
@@ -200,6 +208,13 @@ def judge(
         item_distance=own,
         distance=split,
     )
+
+
+def _weights_of(candidate: Metamer | Graph) -> str | None:
+    """Where the weights of a metamer are, if they varied."""
+    config: Any = candidate.config if isinstance(candidate, Metamer) else {}
+    edges = config.get("vary", {}).get("edges", {})
+    return str(edges["slot"]) if "slot" in edges else None
 
 
 def _same_prediction(view: ModelView, graph: Graph, reference: Graph, items: str, num_items: int) -> Tensor:

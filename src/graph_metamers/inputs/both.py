@@ -73,7 +73,7 @@ class BothVariables:
         return graph
 
     def distance(self, graph: Graph, items: str) -> InputDistance:
-        """The smaller of both distances, as a whole and item by item: a graph is as far as its nearer part."""
+        """The smaller of both distances, in all and item by item: a graph is as far as its nearer part."""
         parts = [variables.distance(graph, items) for variables in (self.features, self.edges)]
         nearer = min(parts, key=lambda part: part.scaled)
         least = torch.fmin(*(part.items.double() for part in parts))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import is_undirected
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges, shuffled
-from graph_metamers.inputs.distance import InputDistance
-from graph_metamers.inputs.edges import changed_edges
-from graph_metamers.inputs.slots import count_items
-from graph_metamers.reading.items import num_graphs
+from graph_metamers.inputs.edge_variables import EdgeVariables, require_one_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,14 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Edges may vary; features and every node's degree stay.
+    """Edges may vary; features stay, and with the solver `Rewire` (the default) every node's degree.
+
+    `StraightThrough` keeps the number of edges instead.
 
     Parameters
     ----------
     reference_edges
         `forbid`: no edge of the reference comes back (some may be left where degrees allow no other graph);
-        `charge`: each costs as much as a neighbour more in an average sum of neighbours; `free`: nothing is
-        said about them.
+        `charge`: each costs as much as a neighbour more in an average sum of neighbours (not with
+        `StraightThrough`); `free`: nothing is said about them.
     directed
         Whether edges have a direction, so that in- and out-degrees are kept; default: whether the graph is
         not undirected.
@@ -64,19 +61,9 @@ class Structure:
         ParameterError
             If the graph is of another kind, has nothing to rewire, or `protected` has another shape.
         """
-        if isinstance(graph, HeteroData) or not isinstance(graph, Data) or num_graphs(graph) > 1:
-            raise ParameterError(
-                "vary",
-                "something else than 'structure' for several graphs or kinds of nodes",
-                type(graph).__name__,
-            )
-        edge_index = graph.edge_index
-        if not isinstance(edge_index, Tensor):
-            raise ParameterError(
-                "graph", "a Data with an edge_index, int64 [2, E]", type(edge_index).__name__
-            )
+        edge_index = require_one_graph(graph)
         num_nodes, num_edges = int(graph.num_nodes or 0), edge_index.shape[1]
-        fixed = self._fixed(num_edges)
+        fixed = self.fixed(num_edges)
         directed = (
             not is_undirected(edge_index, num_nodes=num_nodes) if self.directed is None else self.directed
         )
@@ -85,7 +72,8 @@ class Structure:
             raise ParameterError("vary", "something else than 'structure': no two edges may vary", self)
         return StructureVariables(graph, lists, self)
 
-    def _fixed(self, num_edges: int) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    def fixed(self, num_edges: int) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+        """`protected`, checked, bool [E]; `None` where nothing is."""
         if self.protected is None:
             return None
         mask = self.protected
@@ -103,8 +91,8 @@ def structure_of(vary: object) -> Structure | None:
 
 
 @dataclass(frozen=True, eq=False)
-class StructureVariables:
-    """A reference graph whose edges may vary.
+class StructureVariables(EdgeVariables):
+    """A reference graph whose edges may be rewired: every node keeps its degree.
 
     A *point* is the vector in which a solver moves, int64 [2 * slots]: `neighbours` and `edges` of
     `NeighbourLists`, one after the other.
@@ -125,10 +113,6 @@ class StructureVariables:
     lists: NeighbourLists
     structure: Structure
     values: Mapping[str, Any] = field(default_factory=dict)
-
-    is_smooth = False
-    is_binary = False
-    bounds = None
 
     def start(self, init: Init, generator: torch.Generator) -> Tensor:
         """Where a search starts, [p]: a random graph with the same degrees, or the reference.
@@ -163,32 +147,6 @@ class StructureVariables:
         found = torch.from_numpy(self.lists.edge_index(*self.lists_at(point)))
         return found.to(self.reference.edge_index.device)
 
-    def discrete(self, point: Tensor) -> Graph:
-        """The real graph at a point."""
-        changed = copy.copy(self.reference)
-        changed.edge_index = self.edge_index(point)
-        return changed
-
-    def distance(self, graph: Graph, items: str) -> InputDistance:
-        """Share of edges that are others: 1 - Jaccard index, over its chance level.
-
-        Chance is a random graph with the same degrees (configuration model), in which an edge u - v of the
-        reference is there with probability d_u d_v / 2 m at the most: to first order.
-        """
-        before, after = _keys(self.reference), _keys(graph)
-        common = len(np.intersect1d(before, after))
-        raw = 1 - common / max(len(before) + len(after) - common, 1)
-        expected = self._expected_common()
-        chance = 1 - expected / (2 * len(before) - expected)
-        per_item = changed_edges(graph, self.reference, items, count_items(items, self.reference))
-        return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, (per_item / chance).float())
-
-    def _expected_common(self) -> float:
-        source, target = self.reference.edge_index.cpu().numpy()
-        n = self.lists.num_nodes
-        out, into = np.bincount(source, minlength=n), np.bincount(target, minlength=n)
-        return float(np.minimum(1.0, out[source] * into[target] / max(len(source), 1)).sum())
-
     def describe(self) -> dict[str, Any]:
         """What may vary, for the record of a search."""
         return {
@@ -198,8 +156,3 @@ class StructureVariables:
             "directed": self.lists.directed,
             "mutable": len(self.lists.active) / max(len(self.lists.edges), 1),
         }
-
-
-def _keys(graph: Graph) -> np.ndarray[Any, Any]:
-    source, target = graph.edge_index.cpu().numpy()
-    return np.unique(source.astype(np.int64) * int(graph.num_nodes or 0) + target)

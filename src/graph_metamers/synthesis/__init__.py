@@ -12,9 +12,11 @@ from graph_metamers.synthesis.solvers import (
     LBFGS,
     Adam,
     ExactSwaps,
+    InTurn,
     NullSpace,
     Rewire,
     SearchProgress,
+    StraightThrough,
     WordSwaps,
 )
 from graph_metamers.synthesis.status import Status
@@ -24,6 +26,7 @@ __all__ = [
     "Adam",
     "Budget",
     "ExactSwaps",
+    "InTurn",
     "Metamer",
     "NullSpace",
     "Objective",
@@ -31,6 +34,7 @@ __all__ = [
     "Rewire",
     "SearchProgress",
     "Status",
+    "StraightThrough",
     "WordSwaps",
     "check_search",
     "generate",

@@ -11,15 +11,20 @@ import torch
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
+from graph_metamers.inputs.pairs import PairVariables
+from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums
 from graph_metamers.synthesis.problem import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
-    from graph_metamers.inputs.structure import StructureVariables
+    from graph_metamers.inputs.edge_variables import EdgeVariables
     from graph_metamers.reading import ModelView
+    from graph_metamers.reading.recording import Tap
     from graph_metamers.synthesis.neighbour_sums import NeighbourSums
     from graph_metamers.types import Graph
 
@@ -29,7 +34,7 @@ NOT_TRIED = Refusal("not tried")
 
 @dataclass(frozen=True, eq=False)
 class EdgeProblem(Problem):
-    """A problem whose points are edges (see `StructureVariables`).
+    """A problem whose points are edges (see `StructureVariables` and `PairVariables`).
 
     Attributes
     ----------
@@ -40,13 +45,19 @@ class EdgeProblem(Problem):
         here, so it only makes a run cheaper.
     """
 
-    edges: StructureVariables | None = None
+    edges: EdgeVariables | None = None
     outcome: Compression | Refusal = NOT_TRIED
 
     @property
     def structure(self) -> StructureVariables:
-        """What may vary."""
-        assert self.edges is not None  # noqa: S101 (a default only because the base class has some)
+        """What may vary, where edges are rewired."""
+        assert isinstance(self.edges, StructureVariables)  # noqa: S101 (told by the solver, see `varying`)
+        return self.edges
+
+    @property
+    def pairs(self) -> PairVariables:
+        """What may vary, where pairs of nodes are chosen."""
+        assert isinstance(self.edges, PairVariables)  # noqa: S101 (told by the solver, see `varying`)
         return self.edges
 
     @property
@@ -62,7 +73,7 @@ class EdgeProblem(Problem):
     @property
     def seen(self) -> Graph:
         """The reference as the (compressed) model sees it."""
-        reference = self.structure.reference
+        reference = self.variables.reference
         if self.compression is None:
             return reference
         return self.compression.graph(reference, self.compression.coordinates(reference.x))
@@ -86,6 +97,18 @@ class EdgeProblem(Problem):
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
         return [(ours - theirs) / (theirs.square().sum() * len(pairs)).sqrt() for ours, theirs in pairs]
 
+    def activations_at(self, edge_index: Tensor) -> dict[str, Tensor]:
+        """The layers with other edges, without gradients."""
+        graph = copy.copy(self.seen)
+        graph.edge_index = edge_index
+        with torch.no_grad():
+            return {name: tap.value for name, tap in self.seen_view.taps(graph, list(self.targets)).items()}
+
+    def objective_of(self, taps: Mapping[str, Tap]) -> Tensor:
+        """What a search lowers, as in `Problem`; scalar, differentiable in what the layers depend on."""
+        parts = [self._mismatch(tap, self.choose(self.targets[name]))[0] for name, tap in taps.items()]
+        return torch.stack(parts).mean()
+
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
         """What neighbours add up to, hop by hop; see `neighbour_sums`."""
         return neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
@@ -97,7 +120,7 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
     Parameters
     ----------
     problem
-        Whose variables are a `StructureVariables`.
+        Whose variables are `EdgeVariables`.
     objective
         Of the search.
 

@@ -133,6 +133,12 @@ class Search:
         return self.budget.steps - self.steps
 
     @property
+    def seconds_left(self) -> float | None:
+        """Until the time limit; `None` without one."""
+        limit = self.budget.seconds
+        return None if limit is None else max(1e-3, limit - (time.monotonic() - self._started))
+
+    @property
     def is_late(self) -> bool:
         """Whether the time limit is over."""
         limit = self.budget.seconds
