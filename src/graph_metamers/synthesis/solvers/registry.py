@@ -53,12 +53,13 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     ParameterError
         If there is no solver of that name.
     """
+    if isinstance(solver, str):
+        check_choice("solver", solver, SOLVER_NAMES)
     variables: Any = problem.variables
     if isinstance(variables, EdgeWeightVariables):
         _require_weight_solver(solver)
     if not isinstance(solver, str):
         return solver
-    check_choice("solver", solver, SOLVER_NAMES)
     if isinstance(problem, BothProblem):
         if solver not in ("auto", InTurn.name):
             raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", solver)
