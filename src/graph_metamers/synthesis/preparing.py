@@ -198,8 +198,9 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
             if structure is None
             else structure.variables(graph)
         )
-        read = settings.vary if structure is None else "features"
-        check(model, graph, names, forward=forward, transform=transform, vary=read).raise_for_errors()
+        check(
+            model, graph, names, forward=forward, transform=transform, vary=settings.vary
+        ).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
