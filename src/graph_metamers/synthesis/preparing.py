@@ -28,7 +28,7 @@ from graph_metamers.synthesis.measuring import agreement, measure
 from graph_metamers.synthesis.memory import require_memory
 from graph_metamers.synthesis.objectives import solver_for, variables_for
 from graph_metamers.synthesis.problem import Problem
-from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Search, WordSwaps, resolve_solver
+from graph_metamers.synthesis.solvers import LBFGS, NullSpace, Rewire, Search, WordSwaps, resolve_solver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -259,7 +259,10 @@ def _require_energy(problem: Problem) -> None:
 
 def _describe(variables: Variables | StructureVariables, solver: Solver) -> dict[str, Json]:
     if isinstance(variables, StructureVariables):
-        return {"edges": variables.describe()}
+        edges = variables.describe()
+        if isinstance(solver, Rewire):
+            edges["proposals"] = solver.proposals * len(variables.lists.active)
+        return {"edges": edges}
     described: dict[str, Json] = {}
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {
