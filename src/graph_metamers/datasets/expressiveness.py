@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["BREC_CATEGORIES", "load_brec_pairs", "load_strongly_regular_graphs"]
 
 BREC_CATEGORIES = ("basic", "regular", "str", "extension", "cfi", "4vtx", "dr")
-"""Arrays of BREC's file: pairs of small graphs, of regular ones, of strongly regular ones, pairs for
-extensions of Weisfeiler-Leman, those of Cai, Fürer and Immerman, with the 4-vertex condition, distance-regular ones."""
+"""Arrays of BREC's file: pairs of small graphs, of regular and of strongly regular ones, pairs for extensions
+of Weisfeiler-Leman, pairs of Cai, Fürer and Immerman, with the 4-vertex condition, distance-regular ones."""
 
 
 def load_strongly_regular_graphs(data_root: str | os.PathLike[str] | None = None) -> list[Data]:
