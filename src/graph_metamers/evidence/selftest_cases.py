@@ -101,7 +101,7 @@ CASES = (
     Case(
         "strongly regular graphs",
         "invariance",
-        "the 15 graphs srg(25, 12, 5, 6), the same features everywhere",
+        "the 15 graphs srg(25, 12, 5, 6), the same features everywhere; four models in turns",
         ANOTHER_GRAPH,
         structure_runs.strongly_regular,
         needs_files=True,
@@ -109,7 +109,7 @@ CASES = (
     Case(
         "BREC pairs",
         "invariance",
-        "12 pairs that message passing cannot tell apart, the same features everywhere",
+        "12 pairs that message passing cannot tell apart, the same features everywhere; GIN",
         ANOTHER_GRAPH,
         structure_runs.brec,
         needs_files=True,

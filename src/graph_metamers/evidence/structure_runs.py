@@ -78,8 +78,8 @@ class Allowance:
 AT_ONCE = Allowance(starts=60)
 """Where every graph of these degrees is a metamer, and only copies of the reference have to be excluded."""
 
-SEARCHED = Allowance(starts=60)
-"""Where random graphs of these degrees are told apart."""
+SEARCHED = Allowance(starts=60, steps=100)
+"""Where random graphs of these degrees are told apart. Most searches end long before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +154,11 @@ def strongly_regular(seed: int) -> Outcome:
 
 def brec(seed: int) -> Outcome:
     """Pairs of BREC, whose partners show that there is another graph."""
-    drawn, builders = _drawn_pairs(seed), _models(num_layers=3)
+    # GIN sees all that message passing can see (Xu et al. 2019), so it leaves the least to find.
+    model = planted(partial(GIN, NUM_FEATURES, HIDDEN, num_layers=3, out_channels=OUT, act="tanh"), seed)
     hunts, uncertain = [], []
-    for place, (name, one, other) in enumerate(drawn):
-        graph, model = constant(one), planted(builders[place % len(builders)], seed)
+    for name, one, other in _drawn_pairs(seed):
+        graph = constant(one)
         partner = aligned(constant(other), graph)
         if partner is None or _plain_loss(model, partner, graph) > EQUAL:
             uncertain.append(name)
@@ -190,10 +191,10 @@ def edges_by_name(seed: int) -> Outcome:
     )
 
 
-def _models(num_layers: int = 2) -> list[Callable[[], nn.Module]]:
+def _models() -> list[Callable[[], nn.Module]]:
     """Of four well-known convolutions. Not ReLU: all of few units may be off, with nothing to match."""
     return [
-        partial(cls, NUM_FEATURES, HIDDEN, num_layers=num_layers, out_channels=OUT, act="tanh")
+        partial(cls, NUM_FEATURES, HIDDEN, num_layers=2, out_channels=OUT, act="tanh")
         for cls in (GCN, GIN, GraphSAGE, GAT)
     ]
 
