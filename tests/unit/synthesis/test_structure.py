@@ -220,3 +220,32 @@ def test_a_search_that_found_nothing_says_how_far_it_came():
     assert features.message == features.status.message
     found = gm.generate(BASIC["gcn"](), graph, "output", **{**options, "tolerance": 10.0})
     assert found.message == gm.Status.CONVERGED.message
+
+
+def test_a_model_need_not_read_features_where_edges_vary():
+    class WithoutFeatures(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own, self.gnn = torch.nn.Embedding(60, 16), BASIC["sage"]()
+
+        def forward(self, x, edge_index):
+            return self.gnn(self.own.weight, edge_index)
+
+    metamer = gm.generate(WithoutFeatures(), drawn(), "output", vary="structure", **FEW, tolerance=1e-4)
+    assert metamer.activation_loss < metamer.start_loss
+    with pytest.raises(gm.CheckError, match="gradient"):
+        gm.generate(WithoutFeatures(), drawn(), "output", vary=gm.Features(kind="continuous"))
+
+
+def test_saturated_units_are_refused_with_the_reason():
+    class Saturated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gnn = BASIC["gin"]()
+
+        def forward(self, x, edge_index):
+            return torch.tanh(1e9 * self.gnn(x, edge_index))
+
+    torch.manual_seed(0)
+    with pytest.raises(gm.ModelError, match="dead or saturated"):
+        gm.generate(Saturated(), drawn(), "output", vary="structure", **FEW)
