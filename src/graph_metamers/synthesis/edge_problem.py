@@ -91,9 +91,9 @@ class EdgeProblem(Problem):
         found = neighbour_sums(view, self.seen, list(self.targets), generator, probes=probes)
         if not all(bool(one.weights.isfinite().all()) for one in found):
             raise ModelError(
-                f"the activations at {', '.join(self.targets)} must change with what nodes send along edges, got "
-                "gradients of zero: units are dead or saturated on the way. Choose another layer, or scale the "
-                "features"
+                f"the activations at {', '.join(self.targets)} must change with what nodes send along edges, "
+                "got gradients of zero: units are dead or saturated on the way. Choose another layer, or "
+                "scale the features"
             )
         return found
 
