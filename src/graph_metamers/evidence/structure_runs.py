@@ -81,7 +81,7 @@ AT_ONCE = Allowance(starts=60)
 DEALT = Allowance(starts=20, steps=200)
 """For edges that are dealt out among copies. Most searches end long before."""
 
-PAIRED = Allowance(starts=200, steps=30)
+PAIRED = Allowance(starts=400, steps=30)
 """For pairs of BREC: few graphs are metamers, and many starts find one sooner than long searches do."""
 
 
