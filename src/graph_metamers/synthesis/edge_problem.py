@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.errors import ParameterError
+from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
 from graph_metamers.inputs.pairs import PairVariables
@@ -110,8 +110,21 @@ class EdgeProblem(Problem):
         return torch.stack(parts).mean()
 
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
-        """What neighbours add up to, hop by hop; see `neighbour_sums`."""
-        return neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
+        """What neighbours add up to, hop by hop; see `neighbour_sums`.
+
+        Raises
+        ------
+        ModelError
+            If no gradient of the layers reaches a hop's messages, so that nothing can be weighed.
+        """
+        found = neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
+        if not all(bool(one.weights.isfinite().all()) for one in found):
+            raise ModelError(
+                f"the activations at {', '.join(self.targets)} must change with what nodes send along edges, "
+                "got gradients of zero: units are dead or saturated on the way. Choose another layer, or "
+                "scale the features"
+            )
+        return found
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from graph_metamers.checks import CheckReport, check
+from graph_metamers.checks import check
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.compression import Refusal
@@ -18,6 +18,7 @@ from graph_metamers.inputs.edge_variables import EdgeVariables
 from graph_metamers.inputs.edge_weights import EdgeWeightVariables
 from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
 from graph_metamers.inputs.slots import read_edge_weights, read_edges, read_features
+from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
@@ -36,6 +37,7 @@ from graph_metamers.synthesis.solvers import (
     ExactSwaps,
     InTurn,
     NullSpace,
+    Rewire,
     Search,
     WordSwaps,
     resolve_solver,
@@ -220,9 +222,8 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
     # The caller may be inside no_grad or inference_mode; a search needs gradients.
     with torch.inference_mode(False), torch.enable_grad(), view.borrow():
         variables: Any = first_variables(settings, graph)
-        read = features_of(settings.vary)
-        report = check(model, graph, names, forward=forward, transform=transform, vary=read)
-        (_about_edges(report) if isinstance(variables, EdgeVariables) else report).raise_for_errors()
+        looked_at = settings.vary if isinstance(variables, EdgeVariables) else features_of(settings.vary)
+        check(model, graph, names, forward=forward, transform=transform, vary=looked_at).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
@@ -246,11 +247,6 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
         # A task that does not fit the output is better refused before the search than after it.
         searches.agree(outputs)
         yield searches
-
-
-def _about_edges(report: CheckReport) -> CheckReport:
-    """Without what matters only where features vary."""
-    return CheckReport(tuple(one for one in report.findings if one.code != "constant-features"))
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
@@ -296,7 +292,10 @@ def _describe(
     variables: Variables | EdgeVariables | EdgeWeightVariables | BothVariables, solver: Solver
 ) -> dict[str, Json]:
     if isinstance(variables, EdgeVariables | EdgeWeightVariables):
-        return {"edges": variables.describe()}
+        edges = variables.describe()
+        if isinstance(solver, Rewire) and isinstance(variables, StructureVariables):
+            edges["proposals"] = solver.proposals * len(variables.lists.active)
+        return {"edges": edges}
     described: dict[str, Json] = {}
     if isinstance(variables, BothVariables):
         described["edges"] = variables.describe()
