@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from graph_metamers.evidence.gating import GateReport
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.evidence.null import NullSummary
-    from graph_metamers.synthesis import Metamer
+    from graph_metamers.synthesis import Metamer, StructureFront
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Start:
     Attributes
     ----------
     seed
-        Of the start, and of the shuffled features that it stands beside.
+        Of the start, and of the shuffled features (or random edges) that it stands beside.
     status, activation_loss, steps, seconds
         As in `Metamer`.
     predictions
@@ -33,7 +32,7 @@ class Start:
     gates
         Which nodes are metamers.
     chance_snr
-        Signal-to-noise ratio of every node with shuffled features, dB, float64 [n].
+        Signal-to-noise ratio of every node with shuffled features (or random edges), dB, float64 [n].
     """
 
     seed: int
@@ -74,6 +73,8 @@ class LayerAudit:
         `closer_share`). This layer itself is among them.
     null
         How alike real nodes are at this layer.
+    front
+        Where edges vary, activation loss against the share of edges that stay; else `None`.
     """
 
     name: str
@@ -84,6 +85,13 @@ class LayerAudit:
     measures: Mapping[str, Measure]
     elsewhere: Mapping[str, Mapping[str, Measure]]
     null: NullSummary
+    front: StructureFront | None = None
+
+    @property
+    def varies(self) -> Literal["features", "structure"]:
+        """What the searches were allowed to change."""
+        varied = self.metamer.config.get("vary")
+        return "structure" if isinstance(varied, Mapping) and "edges" in varied else "features"
 
     @property
     def predictions(self) -> Tensor:

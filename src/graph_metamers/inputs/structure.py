@@ -17,12 +17,14 @@ from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges, shuff
 from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.slots import count_items
+from graph_metamers.inputs.variables import resolve_variables
 from graph_metamers.reading.items import num_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graph_metamers.inputs.feature_values import Init
+    from graph_metamers.inputs.variables import Variables, Vary
     from graph_metamers.types import Graph
 
 
@@ -102,6 +104,12 @@ def structure_of(vary: object) -> Structure | None:
     return vary if isinstance(vary, Structure) else None
 
 
+def what_varies(vary: Vary, graph: Graph) -> Variables | StructureVariables:
+    """The features or the edges that may vary about a graph; raises as what it chooses from."""
+    structure = structure_of(vary)
+    return resolve_variables(vary, graph) if structure is None else structure.variables(graph)
+
+
 @dataclass(frozen=True, eq=False)
 class StructureVariables:
     """A reference graph whose edges may vary.
@@ -168,6 +176,11 @@ class StructureVariables:
         changed = copy.copy(self.reference)
         changed.edge_index = self.edge_index(point)
         return changed
+
+    def shuffled(self, generator: torch.Generator) -> Graph:
+        """The chance level: a random graph with the same degrees; what may not vary stays."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return self.discrete(self.point_of(*shuffled(self.lists, seed=seed)))
 
     def distance(self, graph: Graph, items: str) -> InputDistance:
         """Share of edges that are others: 1 - Jaccard index, over its chance level.
