@@ -50,6 +50,13 @@ class Start:
         return self.status is Status.CONVERGED
 
 
+def is_of_edges(metamer: Metamer) -> bool:
+    """Whether a search was for edges, by its record."""
+    varied = metamer.config.get("vary")
+    edges = varied.get("edges") if isinstance(varied, Mapping) else None
+    return isinstance(edges, Mapping) and edges.get("kind") == "structure"
+
+
 @dataclass(frozen=True, eq=False)
 class LayerAudit:
     """What was found at one layer.
@@ -90,8 +97,7 @@ class LayerAudit:
     @property
     def varies(self) -> Literal["features", "structure"]:
         """What the searches were allowed to change."""
-        varied = self.metamer.config.get("vary")
-        return "structure" if isinstance(varied, Mapping) and "edges" in varied else "features"
+        return "structure" if is_of_edges(self.metamer) else "features"
 
     @property
     def predictions(self) -> Tensor:

@@ -12,6 +12,7 @@ import graph_metamers as gm
 from graph_metamers.cli.model_file import load_own_model
 from graph_metamers.cli.progress import show_training
 from graph_metamers.errors import FileFormatError, ModelError, ParameterError
+from graph_metamers.parameters import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from graph_metamers.datasets import Dataset
     from graph_metamers.training import FitResult
     from graph_metamers.types import FeatureKind
+
+
+VARIES = ("features", "structure")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
     """Make the budget of a search, and refuse what is out of range; call it before anything long."""
     from graph_metamers.synthesis import check_search  # noqa: PLC0415 (imports torch)
 
+    check_choice("vary", options.vary, VARIES)
     check_search(
         solver=options.solver,
         init=options.init,
@@ -65,6 +70,7 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
         min_distance=options.min_distance,
         seed=seed,
         objective=options.objective,
+        vary=options.vary,
     )
     return gm.Budget(steps=options.steps, seconds=options.seconds)
 

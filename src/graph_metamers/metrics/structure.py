@@ -16,7 +16,9 @@ ROWS_AT_ONCE = 1024  # of the squared adjacency matrix, which is never held as a
 
 
 def edge_overlap(changed: Tensor, reference: Tensor, num_nodes: int) -> float:
-    """Jaccard index of two sets of edges: |both| / |either|, in [0, 1]; nan without edges. Doubled edges count once.
+    """Jaccard index of two sets of edges, |both| / |either|, in [0, 1]; nan without edges.
+
+    Doubled edges count once.
 
     Examples
     --------

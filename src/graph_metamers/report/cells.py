@@ -42,6 +42,7 @@ _SHARES = (
     "passing_share",
     "visible_share",
     "null_space_share",
+    "kept_degrees",
 )
 
 _FORMATS: Mapping[str, Callable[[float], str]] = {

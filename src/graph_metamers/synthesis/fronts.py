@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LEAST_PENALTY, MOST_PENALTY = 0.003, 3.0  # in units of what one neighbour more in an average sum costs
 COLDEST = 0.0005  # in the same units: hardly any swap is made that costs anything
 HOTTEST_OF_PENALTY = 0.1  # hotter, and edges leave because there are so many others, not because it is cheap
-STEPS_OF_CONTROL = 100  # chunks of random swaps in as many proposals as there are edges, of a size that makes every overlap be met closely
+STEPS_OF_CONTROL = 100  # chunks of random swaps in a proposal for every edge: so closely are overlaps met
 MOST_OF_CONTROL = 40 * STEPS_OF_CONTROL  # chunks for one overlap; where degrees leave no choice it is not met
 
 
@@ -140,9 +140,9 @@ def structure_front(
 
     Notes
     -----
-    Ours. The front is what this search found: an upper bound of what is possible at each overlap. Its
-    points are not polished on the true loss, as results of `generate` are. Time: `num_points * proposals` proposals an
-    edge, a million and more a second, and `2 num_points` runs of the model.
+    Ours. The front is what this search found: an upper bound of the least loss at each overlap. Its points
+    are not polished on the true loss, as results of `generate` are. Time: `num_points * proposals` proposals
+    an edge, a million and more a second, and `2 num_points` runs of the model.
 
     Examples
     --------
