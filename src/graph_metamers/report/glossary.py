@@ -103,40 +103,44 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 """(term, explanation), in the order in which a reader meets them."""
 
 EDGES: dict[str, str] = {
-    "metamer": "A graph with other edges, and the same number of neighbours at every node, whose activations at a layer "
-    "are those of the reference, within the tolerance, and whose edges differ from the reference's by at least the "
-    "minimal distance.",
+    "metamer": "A graph with other edges, and the same number of neighbours at every node, whose "
+    "activations at a layer are those of the reference, within the tolerance, and whose edges "
+    "differ from the reference's by at least the minimal distance.",
     "start": "One of several random graphs with the reference's degrees, from which a layer is searched.",
-    "chance": "What the same measure gives for a random graph with the same degrees. For an accuracy: always answering "
-    "the most frequent class.",
-    "scaled distance": "Share of the edges in either graph that are not in both, divided by the share that is expected "
-    "of a random graph with the same degrees: 0 = the reference, 1 = such a graph. It can exceed 1.",
-    "gates": "Three questions to every node. Does the model predict the same class? Is its activation closer to the "
-    "reference's than any real node with another activation is, or equal? Are its neighbours not the reference's "
-    "again? A node that passes all three is a metamer on its own.",
+    "chance": "What the same measure gives for a random graph with the same degrees. For an accuracy: "
+    "always answering the most frequent class.",
+    "scaled distance": "Share of the edges in either graph that are not in both, divided by the share that is "
+    "expected of a random graph with the same degrees: 0 = the reference, 1 = such a graph. It "
+    "can exceed 1.",
+    "gates": "Three questions to every node. Does the model predict the same class? Is its activation "
+    "closer to the reference's than any real node with another activation is, or equal? Are its "
+    "neighbours not the reference's again? A node that passes all three is a metamer on its own.",
 }
 """What some terms mean where edges vary."""
 
 OF_EDGES: tuple[tuple[str, str], ...] = (
     (
         "random graph with the same degrees",
-        "The reference after very many random swaps of the ends of its edges: every node keeps its number of "
-        "neighbours, and nothing else is kept.",
+        "The reference after very many random swaps of the ends of its edges: every node keeps its "
+        "number of neighbours, and nothing else is kept.",
     ),
     (
         "edge overlap",
-        "Edges that two graphs have in common, over the edges that are in either (Jaccard index): 1 = the same edges, 0 = "
-        "none in common.",
+        "Edges that two graphs have in common, over the edges that are in either (Jaccard index): 1 = "
+        "the same edges, 0 = none in common.",
     ),
-    ("label homophily", "Share of edges that join two nodes of one class."),
+    (
+        "label homophily",
+        "Share of edges that join two nodes of one class.",
+    ),
     (
         "clustering",
         "Share of pairs of a node's neighbours that are joined themselves; mean over the nodes.",
     ),
     (
         "front",
-        "Activation loss against edge overlap: a search that begins at the reference and replaces edges, the cheapest "
-        "first, until hardly any is left. It is what was found, so less may be possible.",
+        "Activation loss against edge overlap: a search that begins at the reference and replaces edges, "
+        "the cheapest first, until hardly any is left. It is what was found, so less may be possible.",
     ),
 )
 """Terms that are needed only where edges vary."""
@@ -158,3 +162,7 @@ def glossary(audits: Sequence[Audit]) -> tuple[tuple[str, str], ...]:
         )
     own = tuple((t, EDGES.get(t, text)) for t, text in GLOSSARY if t not in NOT_OF_EDGES)
     return own + OF_EDGES
+
+
+def _both(term: str, text: str) -> str:
+    return f"{text} Where edges vary: {EDGES[term]}" if term in EDGES else text

@@ -85,8 +85,15 @@ def by_dataset(
     audits: Sequence[Audit],
 ) -> tuple[tuple[DatasetCard, tuple[tuple[ModelLabel, Audit], ...]], ...]:
     """The audits grouped by data set, with their labels, in the order given."""
+    return grouped(list(zip(model_labels(audits), audits, strict=True)))
+
+
+def grouped(
+    pairs: Sequence[tuple[ModelLabel, Audit]],
+) -> tuple[tuple[DatasetCard, tuple[tuple[ModelLabel, Audit], ...]], ...]:
+    """The same for audits that have their labels already."""
     groups: dict[str, list[tuple[ModelLabel, Audit]]] = {}
-    for label, audit in zip(model_labels(audits), audits, strict=True):
+    for label, audit in pairs:
         groups.setdefault(audit.dataset.fingerprint, []).append((label, audit))
     return tuple((group[0][1].dataset, tuple(group)) for group in groups.values())
 

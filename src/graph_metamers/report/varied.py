@@ -47,7 +47,7 @@ def lead(audits: Sequence[Audit]) -> tuple[str, str]:
 
 _CHANGED = {
     "features": "Here the features were changed; edges, labels and model stayed as they were.",
-    "structure": "Here the edges were changed, while every node kept its number of neighbours; features, labels and "
-    "model stayed as they were.",
+    "structure": "Here the edges were changed, while every node kept its number of neighbours; features, "
+    "labels and model stayed as they were.",
     "both": "Here either the features or the edges were changed; labels and model stayed as they were.",
 }
