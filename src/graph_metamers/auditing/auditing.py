@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
-AUDIT_PROPOSALS = 1000  # for every edge
+AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
+AUDIT_STEPS = 600
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -109,8 +110,9 @@ def audit(
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
-    Where edges vary, each layer also gets a `structure_front`, and `solver="auto"` is
-    `Rewire(proposals=AUDIT_PROPOSALS)`: fewer proposals than in `generate`, since there are many searches.
+    Where edges vary, each layer also gets a `structure_front`, `solver="auto"` is
+    `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
+    `generate`, since there are many searches.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):
@@ -135,8 +137,9 @@ def audit(
     graph = dataset.graph
     structure = structure_of(vary)
     vary = Features(kind=dataset.feature_kind) if vary == "features" else vary
-    if structure is not None and solver == "auto":
-        solver = Rewire(proposals=AUDIT_PROPOSALS)
+    if structure is not None:
+        solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
+        budget = budget or Budget(steps=AUDIT_STEPS)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
     if not names or len(set(names)) != len(names):

@@ -147,8 +147,13 @@ class SearchOptions:
         ),
     ] = "noise"
     steps: Annotated[
-        int, typer.Option(help="Evaluations that each search may spend.", rich_help_panel=_SEARCH)
-    ] = 2000
+        int | None,
+        typer.Option(
+            help="Evaluations that each search may spend; default: 2000, or 600 in an audit where edges vary.",
+            show_default=False,
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
     seconds: Annotated[
         float | None,
         typer.Option(

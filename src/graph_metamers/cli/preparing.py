@@ -58,8 +58,11 @@ def load_data(options: DataOptions, *, seed: int) -> Dataset:
     )
 
 
-def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
-    """Make the budget of a search, and refuse what is out of range; call it before anything long."""
+def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget | None:
+    """Make the budget of a search, and refuse what is out of range; call it before anything long.
+
+    `None` where nothing is said about it: the verb's default.
+    """
     from graph_metamers.synthesis import check_search  # noqa: PLC0415 (imports torch)
 
     check_choice("vary", options.vary, VARIES)
@@ -72,6 +75,8 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
         objective=options.objective,
         vary=options.vary,
     )
+    if options.steps is None:
+        return None if options.seconds is None else gm.Budget(seconds=options.seconds)
     return gm.Budget(steps=options.steps, seconds=options.seconds)
 
 

@@ -109,8 +109,8 @@ EDGES: dict[str, str] = {
     "start": "One of several random graphs with the reference's degrees, from which a layer is searched.",
     "chance": "What the same measure gives for a random graph with the same degrees. For an accuracy: "
     "always answering the most frequent class.",
-    "scaled distance": "Share of the edges in either graph that are not in both, divided by the share that is "
-    "expected of a random graph with the same degrees: 0 = the reference, 1 = such a graph. It "
+    "scaled distance": "Share of the edges in either graph that are not in both, divided by the share that "
+    "is expected of a random graph with the same degrees: 0 = the reference, 1 = such a graph. It "
     "can exceed 1.",
     "gates": "Three questions to every node. Does the model predict the same class? Is its activation "
     "closer to the reference's than any real node with another activation is, or equal? Are its "

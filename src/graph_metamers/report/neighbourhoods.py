@@ -43,7 +43,8 @@ class DrawnNode:
     class_number, class_name, colour_name
         Its true class, counted from 1, and the CSS variable of that class.
     change
-        Whether it is a neighbour in both graphs, in the reference, or in the metamer; `None` for the node itself.
+        Whether it is a neighbour in both graphs, in the reference, or in the metamer; `None` for the node
+        itself.
     """
 
     x: float
@@ -104,12 +105,12 @@ class Neighbourhood:
         return (
             (
                 "reference",
-                f"Node {self.node} in the reference: {self.kept} neighbours that stay, {self.removed} that go",
+                f"Node {self.node} in the reference: {self.kept} neighbours stay, {self.removed} go",
                 ("kept", "removed"),
             ),
             (
                 "metamer",
-                f"Node {self.node} in the metamer: {self.kept} neighbours that stayed, {self.added} new ones",
+                f"Node {self.node} in what was found: {self.kept} neighbours stayed, {self.added} are new",
                 ("kept", "added"),
             ),
         )

@@ -74,7 +74,7 @@ class StructureSection:
     Attributes
     ----------
     losses, agreements
-        Activation loss, and share of predictions that stay, against edge overlap; one for each model and layer.
+        Activation loss, and share of predictions that stay, against edge overlap; one a model and layer.
         Agreements are left out where a model has no output to compare.
     legend
         Of all figures.
@@ -162,8 +162,9 @@ def _plot(kind: str, place: int, curve: FrontCurve) -> Plot:
     figure = loss_figure(curve) if kind == "loss" else agreement_figure(curve)
     middle = curve.middle
     alt = (
-        f"At an edge overlap of {number(middle.overlap)} the front has a loss of {number(middle.activation_loss)} "
-        f"with {percent(middle.agreement)} of the predictions; random graphs with the same degrees have "
+        f"At an edge overlap of {number(middle.overlap)} the front has a loss of "
+        f"{number(middle.activation_loss)} with {percent(middle.agreement)} of the predictions; random graphs "
+        "with the same degrees have "
         f"{number(curve.random_loss)} and {percent(curve.random_agreement)}"
     )
     return plot(

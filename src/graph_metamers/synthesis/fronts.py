@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.preparing import PreparedSearches
     from graph_metamers.types import Forward, Graph, Transform
 
-LEAST_PENALTY, MOST_PENALTY = 0.003, 3.0  # in units of what one neighbour more in an average sum costs
+LEAST_PENALTY, MOST_PENALTY = 0.005, 3.0  # in units of what one neighbour more in an average sum costs
 COLDEST = 0.0005  # in the same units: hardly any swap is made that costs anything
 HOTTEST_OF_PENALTY = 0.1  # hotter, and edges leave because there are so many others, not because it is cheap
-STEPS_OF_CONTROL = 100  # chunks of random swaps in a proposal for every edge: so closely are overlaps met
-MOST_OF_CONTROL = 40 * STEPS_OF_CONTROL  # chunks for one overlap; where degrees leave no choice it is not met
+MOST_OF_CONTROL = 500  # rounds of random swaps for one overlap: where degrees leave no choice it is not met
 
 
 class FrontPoint(NamedTuple):
@@ -102,7 +101,7 @@ def structure_front(
     *,
     vary: str | Structure = "structure",
     num_points: int = 14,
-    proposals: int = 150,
+    proposals: int = 300,
     transform: Transform | None = None,
     forward: Forward | None = None,
     seed: int = 0,
@@ -226,14 +225,15 @@ def _randomised(
     nothing = np.zeros((lists.num_nodes, 1), dtype=np.float32)  # every swap is as good as any other
     problem = RewiringProblem(lists, [nothing], np.zeros((lists.num_nodes, 1)), "forbid")
     rewirer = Rewirer(problem, seed=seed)
-    chunk = max(1, len(lists.active) // STEPS_OF_CONTROL)
     varying = len(lists.active) / len(lists.edges)
     for overlap in sorted(overlaps, reverse=True):
         wanted = 2 * overlap / (1 + overlap)  # share of kept edges: the Jaccard index is k / (2 - k)
         for _ in range(MOST_OF_CONTROL):
-            if 1 - varying * (1 - lists.kept(rewirer.neighbours)) <= wanted:
+            surplus = 1 - varying * (1 - lists.kept(rewirer.neighbours)) - wanted
+            if surplus <= 0:
                 break
-            for _ in rewirer.anneal(Schedule(chunk), chunk=chunk):
+            swaps = max(1, int(surplus * len(lists.edges) / 8))  # each moves four edges at the most
+            for _ in rewirer.anneal(Schedule(swaps), chunk=swaps):
                 pass
         yield _at(searches, rewirer.neighbours, rewirer.edges, math.nan)
 
