@@ -100,6 +100,15 @@ class LayerAudit:
         return "structure" if is_of_edges(self.metamer) else "features"
 
     @property
+    def front_holds_metamers(self) -> bool:
+        """Whether the front meets the tolerance and the minimal distance at once."""
+        metamer, front = self.metamer, self.front
+        if front is None:
+            return False
+        changed = 1 - front.least_overlap(metamer.tolerance)
+        return changed > 0 and changed >= metamer.min_distance * metamer.input_distance.chance
+
+    @property
     def predictions(self) -> Tensor:
         """Class that the model predicts for every node of `metamer.graph`, int64 [n]."""
         return self.starts[0].predictions

@@ -196,7 +196,11 @@ def _front_sentences(audit: Audit) -> list[str]:
     return [
         "Followed away from the reference, the cheapest edges first, the front stays within a loss of "
         f"{tolerance:g} down to an edge overlap of {_joined(reached)}; less overlap was not found within it."
+        f"{_FRONT_METAMERS if all(layer.front_holds_metamers for layer, _ in layers) else ''}"
     ]
+
+
+_FRONT_METAMERS = " These graphs are metamers too: they meet the tolerance and the minimal distance."
 
 
 def _overlap(value: float) -> str:
@@ -239,18 +243,27 @@ def _failed_sentence(layer: LayerAudit) -> str:
     came_back = [start for start in starts if start.status is Status.RECOVERED_REFERENCE]
     others = [start for start in starts if start.status is not Status.RECOVERED_REFERENCE]
     if not others:
-        return f"{where} the search came back to the reference itself: no metamer was found."
+        return f"{where} the search came back to the reference itself: {not_found(layer)}."
     best = min((s.activation_loss for s in others if math.isfinite(s.activation_loss)), default=math.nan)
     stalled = sum(start.status is Status.STALLED for start in others)
     remarks = [f"{len(came_back)} came back to the reference itself"] if came_back else []
     remarks += [f"{stalled} stopped getting better before that"] if stalled else []
     return (
-        f"{where} no metamer was found within {budget} steps"
+        f"{where} {not_found(layer)} within {budget} steps"
         f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
         f"(asked for {layer.metamer.tolerance:g}; {_TERMS[layer.varies].unrelated} have "
         f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
         f"{_near(layer) if layer.varies == 'structure' else ''}"
     )
+
+
+def not_found(layer: LayerAudit) -> str:
+    """What no search found: a metamer, or where it must not have edges of the reference, such a one."""
+    varied = layer.metamer.config.get("vary")
+    edges = varied.get("edges") if isinstance(varied, dict) else None
+    if isinstance(edges, dict) and edges.get("reference_edges") == "forbid":
+        return "no metamer without edges of the reference was found"
+    return "no metamer was found"
 
 
 def _near(layer: LayerAudit) -> str:

@@ -74,10 +74,11 @@ def title(audits: Sequence[Audit]) -> str:
     """
     names = _once([f"{a.model_name} (at chance)" if a.at_chance else a.model_name for a in audits])
     data = listed(_once([audit.dataset.name for audit in audits]))
-    matched = any(layer.num_metamers for audit in audits for layer in audit.layers)
+    layers = [layer for audit in audits for layer in audit.layers]
+    matched = any(layer.num_metamers or layer.front_holds_metamers for layer in layers)
     if matched:
         return f"What {listed(names)} {'matches' if len(names) == 1 else 'match'} on {data}"
-    steps = max((s.steps for audit in audits for layer in audit.layers for s in layer.starts), default=0)
+    steps = max((start.steps for layer in layers for start in layer.starts), default=0)
     return f"No metamer of {listed(names)} was found on {data} within {steps} steps"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from graph_metamers.auditing.wording import not_found
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.report.labels import headline_layer
 from graph_metamers.report.theme import SERIES
@@ -40,8 +42,8 @@ class DrawnNode:
     ----------
     node
         Its number.
-    class_number, class_name, colour_name
-        Its true class, counted from 1, and the CSS variable of that class.
+    class_index, mark, class_name, colour_name
+        Its true class, a letter for it, and the CSS variable of its colour.
     change
         Whether it is a neighbour in both graphs, in the reference, or in the metamer; `None` for the node
         itself.
@@ -50,7 +52,8 @@ class DrawnNode:
     x: float
     y: float
     node: int
-    class_number: int
+    class_index: int
+    mark: str
     class_name: str
     colour_name: str
     change: Change | None
@@ -58,7 +61,17 @@ class DrawnNode:
 
 @dataclass(frozen=True)
 class DrawnEdge:
-    """An edge between two drawn nodes, and whether it is one between neighbours."""
+    """An edge between two drawn nodes.
+
+    Attributes
+    ----------
+    change
+        Whether it is in both graphs, in the reference, or in the metamer.
+    is_between
+        Whether it joins two neighbours.
+    ends
+        What these are; each side of the picture shows edges between its own neighbours.
+    """
 
     x1: float
     y1: float
@@ -66,6 +79,11 @@ class DrawnEdge:
     y2: float
     change: Change
     is_between: bool
+    ends: tuple[Change, ...]
+
+    def is_shown(self, changes: Sequence[Change]) -> bool:
+        """Whether the edge and its ends are among what a side shows."""
+        return self.change in changes and all(end in changes for end in self.ends)
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,7 @@ class Neighbourhood:
 class ClassKey:
     """A class of the legend."""
 
-    number: int
+    mark: str
     name: str
     colour_name: str
 
@@ -133,6 +151,8 @@ class Drawings:
     ----------
     model, dataset, layer, is_metamer
         Whose result, of which layer, and whether it is a metamer.
+    not_found
+        What is said if it is none.
     neighbourhoods
         The nodes; empty where no node's neighbours changed.
     classes
@@ -147,6 +167,7 @@ class Drawings:
     dataset: DatasetCard
     layer: str
     is_metamer: bool
+    not_found: str
     neighbourhoods: tuple[Neighbourhood, ...]
     classes: tuple[ClassKey, ...]
     rule: str
@@ -160,7 +181,7 @@ def drawings(model: ModelLabel, audit: Audit) -> Drawings | None:
         return None
     nodes, rule = chosen_nodes(audit, layer)
     drawn = tuple(neighbourhood(audit, layer, node) for node in nodes)
-    present = sorted({one.class_number for entry in drawn for one in entry.nodes})
+    present = sorted({one.class_index for entry in drawn for one in entry.nodes})
     edges = layer.metamer.config.get("vary")
     described = edges.get("edges") if isinstance(edges, dict) else None
     return Drawings(
@@ -168,8 +189,9 @@ def drawings(model: ModelLabel, audit: Audit) -> Drawings | None:
         audit.dataset,
         layer.name,
         layer.metamer.is_metamer,
+        not_found(layer),
         drawn,
-        tuple(ClassKey(one, _class_name(audit.dataset, one - 1), _colour(one - 1)) for one in present),
+        tuple(ClassKey(_mark(one), _class_name(audit.dataset, one), _colour(one)) for one in present),
         rule,
         bool(described.get("directed")) if isinstance(described, dict) else False,
     )
@@ -265,7 +287,9 @@ def _place(number: int, count: int) -> tuple[float, float]:
 
 def _drawn(audit: Audit, node: int, change: Change | None, x: float, y: float) -> DrawnNode:
     index = int(audit.labels[node])
-    return DrawnNode(x, y, node, index + 1, _class_name(audit.dataset, index), _colour(index), change)
+    return DrawnNode(
+        x, y, node, index, _mark(index), _class_name(audit.dataset, index), _colour(index), change
+    )
 
 
 def _between(placed: Sequence[DrawnNode], before: Tensor, after: Tensor) -> list[DrawnEdge]:
@@ -288,11 +312,18 @@ def _pairs_among(edge_index: Tensor, nodes: Sequence[int]) -> set[tuple[int, int
 
 def _edge(one: DrawnNode, other: DrawnNode, change: Change | None, *, is_between: bool = False) -> DrawnEdge:
     assert change is not None  # noqa: S101 (only the node itself has none)
-    return DrawnEdge(one.x, one.y, other.x, other.y, change, is_between)
+    ends = tuple(node.change for node in (one, other) if node.change is not None)
+    return DrawnEdge(one.x, one.y, other.x, other.y, change, is_between, ends)
 
 
 def _class_name(card: DatasetCard, index: int) -> str:
     return card.class_names[index] if 0 <= index < len(card.class_names) else f"class {index}"
+
+
+def _mark(index: int) -> str:
+    """A letter, so that nobody takes it for a number in a class's name; numbers after the last one."""
+    letters = string.ascii_uppercase
+    return letters[index] if index < len(letters) else str(index)
 
 
 def _colour(index: int) -> str:

@@ -163,9 +163,8 @@ def _plot(kind: str, place: int, curve: FrontCurve) -> Plot:
     middle = curve.middle
     alt = (
         f"At an edge overlap of {number(middle.overlap)} the front has a loss of "
-        f"{number(middle.activation_loss)} with {percent(middle.agreement)} of the predictions; random graphs "
-        "with the same degrees have "
-        f"{number(curve.random_loss)} and {percent(curve.random_agreement)}"
+        f"{number(middle.activation_loss)} with {percent(middle.agreement)} of the predictions; random "
+        f"graphs with the same degrees have {number(curve.random_loss)} and {percent(curve.random_agreement)}"
     )
     return plot(
         f"plot-front-{kind}-{place}",

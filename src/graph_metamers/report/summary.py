@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import verdict
 from graph_metamers.auditing.rules import kind_of
+from graph_metamers.auditing.wording import not_found
 from graph_metamers.report.labels import by_dataset, headline_layer, model_labels, title
 from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, ends, number, percent
 from graph_metamers.report.varied import unrelated
@@ -80,8 +81,8 @@ class ModelSummary:
         The verdict, without what is said for all models.
     headlines
         The three numbers; empty without an audited layer.
-    unrelated
-        What chance is.
+    unrelated, not_found
+        What chance is, and what is said where no search found a metamer.
     """
 
     model: ModelLabel
@@ -95,6 +96,7 @@ class ModelSummary:
     sentences: tuple[str, ...]
     headlines: tuple[Headline, ...]
     unrelated: str
+    not_found: str
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> Mo
         sentences=sentences,
         headlines=headlines(layer) if layer else (),
         unrelated=unrelated(audit),
+        not_found=not_found(layer) if layer else "",
     )
 
 

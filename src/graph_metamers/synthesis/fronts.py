@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from graph_metamers.synthesis.preparing import prepared
 from graph_metamers.synthesis.settings import SearchSettings, check_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -37,6 +37,10 @@ HOTTEST_OF_PENALTY = 0.1  # hotter, and edges leave because there are so many ot
 MOST_OF_CONTROL = 500  # rounds of random swaps for one overlap: where degrees leave no choice it is not met
 
 
+_Slots: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
+PointCallback: TypeAlias = "Callable[[FrontPoint, Graph], None]"
+
+
 class FrontPoint(NamedTuple):
     """One graph of a front.
 
@@ -49,8 +53,8 @@ class FrontPoint(NamedTuple):
     agreement
         Share of the model's predictions that stay, in [0, 1]; nan if it has no output to compare.
     penalty
-        Price of an edge of the reference, in units of what one neighbour more in an average sum costs; nan
-        for random swaps, which have none.
+        Price of an edge of the reference, in units of what one neighbour more in an average sum costs; 0 for
+        random swaps, which have none.
     """
 
     overlap: float
@@ -105,6 +109,7 @@ def structure_front(
     transform: Transform | None = None,
     forward: Forward | None = None,
     seed: int = 0,
+    on_point: PointCallback | None = None,
 ) -> StructureFront:
     """Follow the edges away from the reference, the cheapest first.
 
@@ -125,6 +130,8 @@ def structure_front(
         Swaps that are proposed for every edge at each price.
     seed
         Of the swaps.
+    on_point
+        Called with each `FrontPoint` and its graph, first those of the front, then those of the control.
 
     Returns
     -------
@@ -168,19 +175,18 @@ def structure_front(
         problem = searches.problem
         assert isinstance(problem, EdgeProblem)  # noqa: S101 (what `prepared` makes of a Structure)
         sums = problem.sums(generator_for("neighbour sums", 0), PROBES)
-        if not sums:
-            must = "'features' for a model whose layer receives no messages along edges"
-            raise ParameterError("vary", must, "structure")
         lists = problem.structure.lists
         swapped = generator_for("front", seed)
         seeds = torch.randint(2**62, (num_points + 2,), generator=swapped).tolist()
-        points = tuple(_swept(searches, lists, sums, num_points, proposals, seeds))
-        control = _randomised(searches, lists, [point.overlap for point in points], seeds[-1])
-        chance = _at(searches, *shuffled(lists, seed=seeds[-2]), math.nan)
+        chance = _Evaluation(searches, None)(*shuffled(lists, seed=seeds[-2]), 0.0)
+        if not sums and chance.activation_loss > 0:  # else the layer does not look at edges, and all are free
+            must = "'features' for a model whose layer receives no messages along edges"
+            raise ParameterError("vary", must, "structure")
+        evaluate = _Evaluation(searches, on_point)
+        points = tuple(_swept(evaluate, lists, sums, num_points, proposals, seeds))
+        control = tuple(_randomised(evaluate, lists, [point.overlap for point in points], seeds[-1]))
         layers = tuple(problem.targets)
-    return StructureFront(
-        layers, points, tuple(control), chance.activation_loss, chance.overlap, chance.agreement
-    )
+    return StructureFront(layers, points, control, chance.activation_loss, chance.overlap, chance.agreement)
 
 
 def _structure(vary: str | Structure) -> Structure:
@@ -192,7 +198,7 @@ def _structure(vary: str | Structure) -> Structure:
 
 
 def _swept(
-    searches: PreparedSearches,
+    evaluate: _Evaluation,
     lists: NeighbourLists,
     sums: Sequence[NeighbourSums],
     num_points: int,
@@ -200,10 +206,12 @@ def _swept(
     seeds: Sequence[int],
 ) -> Iterator[FrontPoint]:
     """The reference, and a point for each price."""
-    vectors = [one.vectors.numpy() for one in sums]
-    weights = np.stack([one.weights.numpy() for one in sums], axis=1)
-    neighbours, edges, last = lists.neighbours, lists.edges, 1.0
-    yield _at(searches, neighbours, edges, 0.0)
+    vectors, weights = _indifferent(lists)
+    if sums:
+        vectors = [one.vectors.numpy() for one in sums]
+        weights = np.stack([one.weights.numpy() for one in sums], axis=1)
+    neighbours, edges = lists.neighbours, lists.edges
+    yield evaluate(neighbours, edges, 0.0)
     penalties = np.geomspace(LEAST_PENALTY, MOST_PENALTY, num_points)
     for penalty, seed in zip(penalties.tolist(), seeds, strict=False):
         problem = RewiringProblem(lists, vectors, weights, "charge", penalty)
@@ -211,20 +219,22 @@ def _swept(
         hottest = max(COLDEST, HOTTEST_OF_PENALTY * penalty)
         for _ in rewirer.anneal(Schedule(proposals * len(lists.active), hottest, COLDEST)):
             pass
+        if not np.array_equal(rewirer.neighbours, neighbours):
+            yield evaluate(rewirer.neighbours, rewirer.edges, penalty)
         neighbours, edges = rewirer.neighbours, rewirer.edges
-        point = _at(searches, neighbours, edges, penalty)
-        if point.overlap != last:
-            yield point
-        last = point.overlap
+
+
+def _indifferent(lists: NeighbourLists) -> tuple[list[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Vectors and weights for which every swap is as good as any other."""
+    nothing = np.zeros((lists.num_nodes, 1))
+    return [nothing], nothing
 
 
 def _randomised(
-    searches: PreparedSearches, lists: NeighbourLists, overlaps: Sequence[float], seed: int
+    evaluate: _Evaluation, lists: NeighbourLists, overlaps: Sequence[float], seed: int
 ) -> Iterator[FrontPoint]:
     """Random swaps from the reference on, until no more edges are left than at each of some overlaps."""
-    nothing = np.zeros((lists.num_nodes, 1), dtype=np.float32)  # every swap is as good as any other
-    problem = RewiringProblem(lists, [nothing], np.zeros((lists.num_nodes, 1)), "forbid")
-    rewirer = Rewirer(problem, seed=seed)
+    rewirer = Rewirer(RewiringProblem(lists, *_indifferent(lists), "forbid"), seed=seed)
     varying = len(lists.active) / len(lists.edges)
     for overlap in sorted(overlaps, reverse=True):
         wanted = 2 * overlap / (1 + overlap)  # share of kept edges: the Jaccard index is k / (2 - k)
@@ -235,22 +245,26 @@ def _randomised(
             swaps = max(1, int(surplus * len(lists.edges) / 8))  # each moves four edges at the most
             for _ in rewirer.anneal(Schedule(swaps), chunk=swaps):
                 pass
-        yield _at(searches, rewirer.neighbours, rewirer.edges, math.nan)
+        yield evaluate(rewirer.neighbours, rewirer.edges, 0.0)
 
 
-def _at(
-    searches: PreparedSearches,
-    neighbours: np.ndarray[tuple[int], np.dtype[np.int64]],
-    edges: np.ndarray[tuple[int], np.dtype[np.int64]],
-    penalty: float,
-) -> FrontPoint:
-    """What the unmodified model makes of some edges."""
-    problem = searches.problem
-    assert isinstance(problem, EdgeProblem)  # noqa: S101
-    variables = problem.structure
-    graph = variables.discrete(variables.point_of(neighbours, edges))
-    with torch.no_grad():
-        loss, _, outputs = losses_of(problem, graph)
-        agreement = searches.agree(outputs)
-    overlap = 1 - variables.distance(graph, "none").raw
-    return FrontPoint(overlap, loss, agreement.share if agreement else math.nan, penalty)
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """What the unmodified model makes of some edges, told to whoever wants to know."""
+
+    searches: PreparedSearches
+    on_point: PointCallback | None
+
+    def __call__(self, neighbours: _Slots, edges: _Slots, penalty: float) -> FrontPoint:
+        problem = self.searches.problem
+        assert isinstance(problem, EdgeProblem)  # noqa: S101 (what `prepared` makes of a Structure)
+        variables = problem.structure
+        graph = variables.discrete(variables.point_of(neighbours, edges))
+        with torch.no_grad():
+            loss, _, outputs = losses_of(problem, graph)
+            agreement = self.searches.agree(outputs)
+        overlap = 1 - variables.distance(graph, "none").raw
+        point = FrontPoint(overlap, loss, agreement.share if agreement else math.nan, penalty)
+        if self.on_point is not None:
+            self.on_point(point, graph)
+        return point
