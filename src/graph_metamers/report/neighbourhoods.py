@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import string
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from graph_metamers.report.labels import headline_layer
 from graph_metamers.report.theme import SERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -27,7 +28,7 @@ MODERATE = (3, 12)
 """Numbers of neighbours between which nodes are chosen, both included."""
 MOST_NEIGHBOURS = 30
 """More are counted and not drawn."""
-ON_ONE_RING = 16
+ON_ONE_RING = 24
 RADIUS, INNER_RADIUS = 88.0, 58.0
 """Of the rings on which neighbours stand, in a box of 220 x 220 around the node."""
 
@@ -237,12 +238,9 @@ def neighbourhood(audit: Audit, layer: LayerAudit, node: int) -> Neighbourhood:
     }
     for group in groups.values():
         group.sort(key=lambda other: (int(audit.labels[other]), other))
-    shown = _shares([len(group) for group in groups.values()])
-    around = [
-        (change, other)
-        for (change, group), most in zip(groups.items(), shown, strict=True)
-        for other in group[:most]
-    ]
+    shares = _shares([len(group) for group in groups.values()])
+    shown = {change: group[:most] for (change, group), most in zip(groups.items(), shares, strict=True)}
+    around = _around(shown)
     placed = [
         _drawn(audit, other, change, *_place(number, len(around)))
         for number, (change, other) in enumerate(around)
@@ -278,11 +276,24 @@ def _shares(sizes: Sequence[int]) -> list[int]:
     return [min(size, max(1, size * MOST_NEIGHBOURS // total)) if size else 0 for size in sizes]
 
 
+def _around(shown: Mapping[Change, Sequence[int]]) -> list[tuple[Change, int]]:
+    """Who stands next to whom: those that stay, then by turns those that go and those that come.
+
+    Both are sorted by class, so that neighbours of one class that take each other's place stand together.
+    """
+    kept: list[tuple[Change, int]] = [("kept", other) for other in shown["kept"]]
+    turns = itertools.zip_longest(shown["removed"], shown["added"])
+    changed: list[tuple[Change, int | None]] = [
+        entry for gone, new in turns for entry in (("removed", gone), ("added", new))
+    ]
+    return kept + [(change, other) for change, other in changed if other is not None]
+
+
 def _place(number: int, count: int) -> tuple[float, float]:
-    """Clockwise from the bottom: those that go stand left, those that come right, those that stay on top."""
+    """Clockwise from the top; on two rings if there are many."""
     angle = 2 * math.pi * (number + 0.5) / count
-    radius = INNER_RADIUS if count > ON_ONE_RING and number % 2 else RADIUS
-    return -radius * math.sin(angle), radius * math.cos(angle)
+    radius = INNER_RADIUS if count > ON_ONE_RING and number // 2 % 2 else RADIUS
+    return radius * math.sin(angle), -radius * math.cos(angle)
 
 
 def _drawn(audit: Audit, node: int, change: Change | None, x: float, y: float) -> DrawnNode:
