@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graph_metamers.report.numbers import correlation, decibel, ends, number, percent
+from graph_metamers.report.numbers import correlation, decibel, ends, fraction, loss_number, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +47,8 @@ _SHARES = (
 
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "snr_db": decibel,
+    "activation_loss": loss_number,
+    **dict.fromkeys(("edge_overlap", "homophily", "clustering"), fraction),
     **dict.fromkeys(_SHARES, percent),
     **dict.fromkeys(("spearman", "pearson", "cosine", "centred_cosine"), correlation),
 }

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from graph_metamers.errors import ParameterError
 from graph_metamers.report.axes import base_layout, draw_horizontal, power_ticks
 from graph_metamers.report.labels import for_figure
-from graph_metamers.report.numbers import number, percent
+from graph_metamers.report.numbers import fraction, loss_number, number, percent
 from graph_metamers.report.theme import BACKGROUND, CHANCE, series_colour, symbol
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def loss_figure(curve: FrontCurve) -> go.Figure:
     _overlap_axis(figure)
     figure.update_yaxes(type="log", range=[low - 0.12, high], tickmode="array", **power_ticks(low, high))
     if curve.tolerance > 0 and math.log10(curve.tolerance) > low:
-        draw_horizontal(figure, curve.tolerance, "asked for", dash="dot", above=True, log=True)
+        draw_horizontal(figure, curve.tolerance, "asked for", dash="dot", above=False, log=True, right=True)
     return figure
 
 
@@ -161,7 +161,8 @@ def _line(
         "y": [max(least, getattr(point, name)) for point in points],
         "name": what,
         "hovertext": [
-            f"{what}<br>edge overlap {number(point.overlap)}: loss {number(point.activation_loss)}, "
+            f"{what}<br>edge overlap {escape(fraction(point.overlap))}: "
+            f"loss {loss_number(point.activation_loss)}, "
             f"{escape(percent(point.agreement))} of the predictions stay"
             for point in points
         ],

@@ -9,7 +9,7 @@ from graph_metamers.metrics.structure import clustering_coefficient, label_homop
 from graph_metamers.report.cells import measure_cell
 from graph_metamers.report.front_figures import agreement_figure, front_curve, loss_figure
 from graph_metamers.report.labels import model_labels
-from graph_metamers.report.numbers import number, percent
+from graph_metamers.report.numbers import fraction, loss_number, number, percent
 from graph_metamers.report.plots import LegendEntry, Plot, plot
 from graph_metamers.report.varied import vary_edges
 
@@ -130,9 +130,9 @@ def _reference_row(audit: Audit) -> GraphRow:
     own = {
         "activation_loss": "0",
         "edge_overlap": "1",
-        "homophily": number(label_homophily(graph.edge_index, audit.labels)),
+        "homophily": fraction(label_homophily(graph.edge_index, audit.labels)),
         "kept_degrees": "100%",
-        "clustering": number(clustering_coefficient(graph.edge_index, int(graph.num_nodes or 0))),
+        "clustering": fraction(clustering_coefficient(graph.edge_index, int(graph.num_nodes or 0))),
         "prediction_agreement": "100%",
     }
     return GraphRow("the reference", "", tuple(Value(own[name]) for name, _ in COLUMNS))
@@ -162,8 +162,8 @@ def _plot(kind: str, place: int, curve: FrontCurve) -> Plot:
     figure = loss_figure(curve) if kind == "loss" else agreement_figure(curve)
     middle = curve.middle
     alt = (
-        f"At an edge overlap of {number(middle.overlap)} the front has a loss of "
-        f"{number(middle.activation_loss)} with {percent(middle.agreement)} of the predictions; random "
+        f"At an edge overlap of {fraction(middle.overlap)} the front has a loss of "
+        f"{loss_number(middle.activation_loss)} with {percent(middle.agreement)} of the predictions; random "
         f"graphs with the same degrees have {number(curve.random_loss)} and {percent(curve.random_agreement)}"
     )
     return plot(
@@ -192,5 +192,5 @@ def _reach(curve: FrontCurve) -> str:
         )
     return (
         f"{where}: the front stays within the tolerance of {curve.tolerance:g} down to an edge overlap of "
-        f"{number(curve.reach)} (random swaps: {number(curve.random_reach)})."
+        f"{fraction(curve.reach)} (random swaps: {fraction(curve.random_reach)})."
     )
