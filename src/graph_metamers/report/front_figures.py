@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from graph_metamers.errors import ParameterError
 from graph_metamers.report.axes import base_layout, draw_horizontal, power_ticks
 from graph_metamers.report.labels import for_figure
-from graph_metamers.report.numbers import fraction, loss_number, number, percent
+from graph_metamers.report.numbers import fraction, loss_number, percent
 from graph_metamers.report.theme import BACKGROUND, CHANCE, series_colour, symbol
 
 if TYPE_CHECKING:
