@@ -89,8 +89,8 @@ def main() -> None:
         judge.note(
             f"{layer['layer']}: first start's loss {layer['loss']:.4f} (reported {layer['reported']:.4f}; "
             f"random graphs {row['activation_loss_chance']:.3f}), same prediction {layer['agreement']:.1%} "
-            f"(random graphs {row['prediction_agreement_chance']:.1%}), homophily {row['homophily']:.2f} (random "
-            f"{row['homophily_chance']:.2f})"
+            f"(random graphs {row['prediction_agreement_chance']:.1%}), homophily {row['homophily']:.2f} "
+            f"(random {row['homophily_chance']:.2f})"
         )
     judge.finish()
 
