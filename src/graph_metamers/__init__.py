@@ -76,11 +76,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "SearchProgress",
         "Status",
         "StraightThrough",
+        "StructureFront",
         "WordSwaps",
         "generate",
         "generate_many",
         "load_metamer",
         "save_metamer",
+        "structure_front",
     ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
@@ -261,6 +263,9 @@ if TYPE_CHECKING:
         StraightThrough as StraightThrough,
     )
     from graph_metamers.synthesis import (
+        StructureFront as StructureFront,
+    )
+    from graph_metamers.synthesis import (
         WordSwaps as WordSwaps,
     )
     from graph_metamers.synthesis import (
@@ -274,6 +279,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         save_metamer as save_metamer,
+    )
+    from graph_metamers.synthesis import (
+        structure_front as structure_front,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

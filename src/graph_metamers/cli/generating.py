@@ -51,7 +51,7 @@ def generate(
             trained,
             dataset.graph,
             layer,
-            vary=gm.Features(kind=dataset.feature_kind),
+            vary=gm.Features(kind=dataset.feature_kind) if search.vary == "features" else search.vary,
             objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),

@@ -13,11 +13,13 @@ from torch_geometric.utils import is_undirected
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.rewiring import NeighbourLists, ReferenceEdges, shuffled
 from graph_metamers.inputs.edge_variables import EdgeVariables, require_one_graph
+from graph_metamers.inputs.variables import resolve_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graph_metamers.inputs.feature_values import Init
+    from graph_metamers.inputs.variables import Variables, Vary
     from graph_metamers.types import Graph
 
 
@@ -90,6 +92,12 @@ def structure_of(vary: object) -> Structure | None:
     return vary if isinstance(vary, Structure) else None
 
 
+def what_varies(vary: Vary, graph: Graph) -> Variables | StructureVariables:
+    """The features or the edges that may vary about a graph; raises as what it chooses from."""
+    structure = structure_of(vary)
+    return resolve_variables(vary, graph) if structure is None else structure.variables(graph)
+
+
 @dataclass(frozen=True, eq=False)
 class StructureVariables(EdgeVariables):
     """A reference graph whose edges may be rewired: every node keeps its degree.
@@ -146,6 +154,11 @@ class StructureVariables(EdgeVariables):
         """Sources and targets at a point, int64 [2, E]."""
         found = torch.from_numpy(self.lists.edge_index(*self.lists_at(point)))
         return found.to(self.reference.edge_index.device)
+
+    def shuffled(self, generator: torch.Generator) -> Graph:
+        """The chance level: a random graph with the same degrees; what may not vary stays."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return self.discrete(self.point_of(*shuffled(self.lists, seed=seed)))
 
     def describe(self) -> dict[str, Any]:
         """What may vary, for the record of a search."""

@@ -1,6 +1,7 @@
 """Generating metamers: input + objective + solver -> Metamer."""
 
 from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.fronts import StructureFront, structure_front
 from graph_metamers.synthesis.generating import generate
 from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
@@ -35,10 +36,12 @@ __all__ = [
     "SearchProgress",
     "Status",
     "StraightThrough",
+    "StructureFront",
     "WordSwaps",
     "check_search",
     "generate",
     "generate_many",
     "load_metamer",
     "save_metamer",
+    "structure_front",
 ]
