@@ -11,7 +11,7 @@ from graph_metamers.inputs import Init, structure_of
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.objectives import OBJECTIVES
-from graph_metamers.synthesis.solvers import SOLVER_NAMES, Rewire, SearchProgress
+from graph_metamers.synthesis.solvers import SOLVER_NAMES, SearchProgress, require_edge_solver
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,8 +139,8 @@ def _check_edge_search(objective: str, init: str, solver: str | Solver) -> None:
         raise ParameterError("objective", "'match' where edges vary", objective)
     if init == "permuted":
         raise ParameterError("init", "'noise' or 'reference' where edges vary", init)
-    if isinstance(solver, str) and solver not in ("auto", Rewire.name):
-        raise ParameterError("solver", "'rewire' or 'auto' where edges vary", solver)
+    if isinstance(solver, str) and solver != "auto":
+        require_edge_solver(solver)
 
 
 def check_seed(seed: int) -> int:

@@ -6,7 +6,12 @@ from graph_metamers.synthesis.solvers.farthest import Farthest
 from graph_metamers.synthesis.solvers.in_turn import InTurn
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
-from graph_metamers.synthesis.solvers.registry import SOLVER_NAMES, SOLVERS, resolve_solver
+from graph_metamers.synthesis.solvers.registry import (
+    SOLVER_NAMES,
+    SOLVERS,
+    require_edge_solver,
+    resolve_solver,
+)
 from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.search import Search, SearchProgress, Solution, Solver
 from graph_metamers.synthesis.solvers.straight_through import StraightThrough
@@ -28,5 +33,6 @@ __all__ = [
     "Solver",
     "StraightThrough",
     "WordSwaps",
+    "require_edge_solver",
     "resolve_solver",
 ]

@@ -58,23 +58,41 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     variables: Any = problem.variables
     if isinstance(variables, EdgeWeightVariables):
         _require_weight_solver(solver)
+    if isinstance(problem, BothProblem):
+        _require_both_solver(solver)
     if not isinstance(solver, str):
         return solver
     if isinstance(problem, BothProblem):
-        if solver not in ("auto", InTurn.name):
-            raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", solver)
         return InTurn()
     if isinstance(problem, EdgeProblem):
-        if solver not in ("auto", *EDGE_SOLVERS):
-            names = ", ".join(f"{name!r}" for name in EDGE_SOLVERS)
-            raise ParameterError("solver", f"{names} or 'auto' where edges vary", solver)
-        return SOLVERS[Rewire.name if solver == "auto" else solver]()
+        solver = Rewire.name if solver == "auto" else solver
+        require_edge_solver(solver)
+        return SOLVERS[solver]()
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     if solver == "auto":
         swaps = problem.is_binary and problem.num_directions <= MOST_DIRECTIONS
         solver = WordSwaps.name if swaps else Adam.name
     return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver == Adam.name else SOLVERS[solver]()
+
+
+def require_edge_solver(solver: str) -> None:
+    """Check the name of a solver for edges.
+
+    Raises
+    ------
+    ParameterError
+        If it is another solver's.
+    """
+    if solver not in EDGE_SOLVERS:
+        names = ", ".join(f"{name!r}" for name in EDGE_SOLVERS)
+        raise ParameterError("solver", f"{names} or 'auto' where edges vary", solver)
+
+
+def _require_both_solver(solver: str | Solver) -> None:
+    name = solver if isinstance(solver, str) else solver.name
+    if name in SOLVERS and name != InTurn.name:
+        raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", name)
 
 
 def _require_weight_solver(solver: str | Solver) -> None:

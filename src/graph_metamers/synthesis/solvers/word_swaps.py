@@ -34,6 +34,7 @@ ColumnSums = Literal["free", "kept"]
 
 HOTTEST, WARM, COLDEST = 1.0, 0.02, 0.01  # in units of a word's mean squared length
 REPORTS = 10  # evaluations while annealing
+FEWEST_AHEAD = 10  # evaluations that must be left to look ahead
 BYTES_OF_AN_ENTRY = 40  # of features, for the kernel's table, the order of the first words, and gradients
 PROBES_SHARE = 4  # at most one evaluation in so many is a probe of curvature at the reference
 
@@ -118,7 +119,7 @@ class WordSwaps:
         for number in range(rounds + 1):
             part = PartOfSearch(search, search.steps_left // (rounds + 1 - number))
             status = WordDescent(problem, slots, part, exchanges=self.column_sums == "kept").run()
-            if search.is_over or number == rounds:
+            if search.is_over or number == rounds or search.steps_left < FEWEST_AHEAD:
                 break
             sums, spent = sums_ahead(problem, slots, min(MOST_EVALUATIONS, search.steps_left - 1))
             search.steps += spent

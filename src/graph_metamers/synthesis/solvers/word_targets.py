@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ def sums_ahead(
     problem, slots
         What is matched, and the words now; the model of the problem has to take sums (see `is_compressed`).
     most
-        Evaluations at the most.
+        Evaluations at the most, at least 1.
 
     Returns
     -------
@@ -42,6 +43,7 @@ def sums_ahead(
     L-BFGS-B of SciPy on what the model reads, with `PROXIMITY` times the squared distance in the words'
     metric added to the loss: sums that no set of words comes near are of no use. *Ours.*
     """
+    best = (np.inf, np.empty(0))
     held = {name: slot.read(slot.annealer.items) for name, slot in slots.items()}
     shapes = {name: read.shape for name, read in held.items()}
     ends = np.cumsum([0, *(read.size for read in held.values())])
@@ -52,7 +54,9 @@ def sums_ahead(
         return {name: flat[first:last].reshape(shape) for (name, shape), first, last in parts}
 
     def value(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        nonlocal spent
+        nonlocal spent, best
+        if spent == most:
+            raise StopIteration
         spent += 1
         reads = split(flat)
         inputs = {name: slot.inputs(slot.annealer.items, reads[name]) for name, slot in slots.items()}
@@ -64,10 +68,11 @@ def sums_ahead(
             loss += float((weighed * away).sum())
             gradient = found.gradient[name].double().cpu().numpy() + 2 * weighed @ slot.metric.to_sums.T
             gradients.append(gradient.ravel())
+        best = min(best, (loss, flat.copy()), key=lambda pair: pair[0])
         return loss, np.concatenate(gradients)
 
     first = np.concatenate([read.astype(np.float64).ravel() for read in held.values()])
-    with torch.enable_grad():
-        found = minimize(value, first, jac=True, method="L-BFGS-B", options={"maxfun": most})
-    reads = split(found.x)
+    with torch.enable_grad(), contextlib.suppress(StopIteration):  # maxfun is looked at between line searches
+        minimize(value, first, jac=True, method="L-BFGS-B", options={"maxfun": most})
+    reads = split(best[1])
     return {name: reads[name] @ slot.metric.to_sums for name, slot in slots.items()}, spent
