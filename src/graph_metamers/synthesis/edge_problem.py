@@ -118,7 +118,7 @@ class EdgeProblem(Problem):
             If no gradient of the layers reaches a hop's messages, so that nothing can be weighed.
         """
         found = neighbour_sums(self.seen_view, self.seen, list(self.targets), generator, probes=probes)
-        if not all(bool(one.weights.isfinite().all()) for one in found):
+        if found and not any(bool(one.weights.any()) for one in found):
             raise ModelError(
                 f"the activations at {', '.join(self.targets)} must change with what nodes send along edges, "
                 "got gradients of zero: units are dead or saturated on the way. Choose another layer, or "

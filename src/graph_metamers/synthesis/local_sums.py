@@ -138,7 +138,7 @@ class SumCurvature:
         found = []
         for moment in self._moments:
             k = moment.shape[1]
-            mean = np.trace(moment, axis1=1, axis2=2) / k
+            mean = np.trace(moment, axis1=1, axis2=2) / max(k, 1)  # 0 directions behind dead units
             mean = mean + LEAST_CURVATURE * mean.mean()
             shrunk = moment * np.float32(count / (count + PRIOR))
             shrunk[:, range(k), range(k)] += (mean * np.float32(PRIOR / (count + PRIOR)))[:, None]

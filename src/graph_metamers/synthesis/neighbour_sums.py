@@ -131,7 +131,8 @@ def _sums(hop: Hop, probes: list[Tensor]) -> NeighbourSums:
     values, directions = torch.linalg.eigh(moment)
     kept = values > LEAST_DIRECTION * values[-1]
     values, directions = values[kept], directions[:, kept]
-    strength = seen.square().sum(dim=2).mean(dim=0) / values.sum()
+    # A hop behind units that are dead has no direction left, and no weight.
+    strength = seen.square().sum(dim=2).mean(dim=0) / values.sum().clamp(min=1e-300)
     strength = strength + LEAST_WEIGHT * strength.mean()
     to_vectors = directions * values.sqrt()
     return NeighbourSums(

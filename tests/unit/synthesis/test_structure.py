@@ -249,3 +249,20 @@ def test_saturated_units_are_refused_with_the_reason():
     torch.manual_seed(0)
     with pytest.raises(gm.ModelError, match="dead or saturated"):
         gm.generate(Saturated(), drawn(), "output", vary="structure", **FEW)
+
+
+class OneDeadHop(torch.nn.Module):
+    """The second hop adds what a saturated unit makes of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = SGConv(16, 4, K=1), SGConv(16, 4, K=1)
+
+    def forward(self, x, edge_index):
+        return torch.tanh(1e9 * self.first(x, edge_index)) + self.second(x, edge_index)
+
+
+def test_a_hop_behind_dead_units_is_left_out_and_the_others_guide():
+    torch.manual_seed(0)
+    metamer = gm.generate(OneDeadHop(), drawn(), "output", vary="structure", **FEW)
+    assert metamer.activation_loss < metamer.start_loss
