@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOPICS = ("digits", "cora", "evidence", "words", "zoo", "serving", "commands", "bench")
+TOPICS = ("digits", "cora", "evidence", "words", "fronts", "zoo", "serving", "commands", "bench")
 
 
 def main() -> None:

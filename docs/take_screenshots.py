@@ -1,4 +1,7 @@
-"""Take the pictures of the documentation from the demo's report: `make demo`, then run this file."""
+"""Take the pictures of the documentation from the demo's report: `make demo`, then run this file.
+
+With `--edges`, take those of a report in which edges vary instead.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,33 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
+# The bar that stays on top of the page would lie over the pictures.
+NO_BAR = "nav { display: none !important }"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
 def main() -> None:
-    """Write report-light.png, report-dark.png and report-pictures.png."""
+    """Write report-light.png, report-dark.png and report-pictures.png; or those of edges."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("report", type=Path, nargs="?", default=Path("graph-metamers-demo/report.html"))
-    report = parser.parse_args().report.resolve()
+    parser.add_argument("--edges", action="store_true", help="report-front.png, report-neighbourhoods.png")
+    asked = parser.parse_args()
+    report = asked.report.resolve()
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        if asked.edges:
+            page = browser.new_page(viewport={"width": 1280, "height": 960}, color_scheme="light")
+            _open(page, report)
+            for place, name in (("#structure figure", "front"), ("figure.neighbourhoods", "neighbourhoods")):
+                page.locator(place).first.screenshot(path=IMAGES / f"report-{name}.png", style=NO_BAR)
+            browser.close()
+            return
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport={"width": 1280, "height": 960}, color_scheme=scheme)
             _open(page, report)
             page.screenshot(path=IMAGES / f"report-{scheme}.png")
             if scheme == "light":
-                # The bar that stays on top of the page would lie over the pictures.
-                page.locator("section#pictures").screenshot(
-                    path=IMAGES / "report-pictures.png", style="nav { display: none !important }"
-                )
+                page.locator("section#pictures").screenshot(path=IMAGES / "report-pictures.png", style=NO_BAR)
         browser.close()
 
 

@@ -37,6 +37,20 @@ def karate_model(karate):
 
 
 @pytest.fixture(scope="session")
+def edge_audit(karate, karate_model) -> gm.Audit:
+    """Edges vary: short searches, one layer with a metamer of its own and one without."""
+    return gm.audit(
+        karate_model,
+        karate,
+        vary="structure",
+        num_starts=3,
+        solver=gm.Rewire(proposals=100),
+        budget=gm.Budget(steps=30),
+        name="GCN",
+    )
+
+
+@pytest.fixture(scope="session")
 def cora() -> gm.Dataset:
     if "GRAPH_METAMERS_DATA" not in os.environ:
         pytest.skip("needs the files of Cora: set GRAPH_METAMERS_DATA to the folder that holds planetoid/")

@@ -50,7 +50,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "null_distribution",
         "selftest",
     ),
-    "inputs": ("Features", "InputDistance", "Structure"),
+    "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
     "metrics": ("Accuracy", "Agreement"),
     "models": (
         "GNN",
@@ -67,6 +67,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Adam",
         "Budget",
         "ExactSwaps",
+        "InTurn",
         "LBFGS",
         "Metamer",
         "NullSpace",
@@ -74,11 +75,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Rewire",
         "SearchProgress",
         "Status",
+        "StraightThrough",
+        "StructureFront",
         "WordSwaps",
         "generate",
         "generate_many",
         "load_metamer",
         "save_metamer",
+        "structure_front",
     ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
@@ -189,6 +193,7 @@ if TYPE_CHECKING:
     from graph_metamers.evidence import (
         selftest as selftest,
     )
+    from graph_metamers.inputs import EdgeWeights as EdgeWeights
     from graph_metamers.inputs import Features as Features
     from graph_metamers.inputs import InputDistance as InputDistance
     from graph_metamers.inputs import Structure as Structure
@@ -234,6 +239,9 @@ if TYPE_CHECKING:
         ExactSwaps as ExactSwaps,
     )
     from graph_metamers.synthesis import (
+        InTurn as InTurn,
+    )
+    from graph_metamers.synthesis import (
         Metamer as Metamer,
     )
     from graph_metamers.synthesis import (
@@ -252,6 +260,12 @@ if TYPE_CHECKING:
         Status as Status,
     )
     from graph_metamers.synthesis import (
+        StraightThrough as StraightThrough,
+    )
+    from graph_metamers.synthesis import (
+        StructureFront as StructureFront,
+    )
+    from graph_metamers.synthesis import (
         WordSwaps as WordSwaps,
     )
     from graph_metamers.synthesis import (
@@ -265,6 +279,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         save_metamer as save_metamer,
+    )
+    from graph_metamers.synthesis import (
+        structure_front as structure_front,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

@@ -21,9 +21,11 @@ def test_every_number_of_a_layer_has_an_interval_and_a_chance_level(image_audits
     section = layers_section(image_audits)
 
     assert (section.starts, section.has_intervals) == ("3", True)
-    for row in section.rows:
+    (table,) = section.tables
+    assert table.distances == ("Visible distance", "Null-space distance")
+    for row in table.rows:
         assert (row.found, row.is_matched) == ("3 of 3 starts", True)
-        for cell in (row.loss, row.visible, row.hidden, row.passing, row.same):
+        for cell in (row.loss, *row.distances, row.passing, row.same):
             assert all((cell.value, cell.chance, cell.interval, cell.chance_interval))
 
 
@@ -31,7 +33,7 @@ def test_one_start_is_said_and_has_no_interval(numeric_audit):
     section = layers_section([numeric_audit])
 
     assert (section.starts, section.has_intervals) == ("1", False)
-    assert section.rows[0].visible.interval == ""
+    assert section.tables[0].rows[0].distances[0].interval == ""
     assert section.comparisons == ()
 
 

@@ -120,7 +120,7 @@ def test_section_numbers_are_those_of_the_design(image_audits):
     numbers = {section.id: section.number for section in build_sections(image_audits)}
 
     assert numbers == {"verdict": 1, "pictures": 2, "layers": 3, "metamer": 4, "advice": 9, "making": 10}
-    assert tuple(numbers) == tuple(EXPECTED)
+    assert tuple(numbers) == tuple(name for name in EXPECTED if name != "structure")
 
 
 def test_titles_say_matched_only_where_something_was(word_audit, image_audits, chance_audit):

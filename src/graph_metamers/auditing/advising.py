@@ -56,10 +56,20 @@ def _advise_budget(audit: Audit) -> str | None:
         return None
     where = ", ".join(dict.fromkeys(too_short + stalled))
     ways = ["search longer (--steps)"] if too_short else []
+    if audit.varies == "structure":
+        return _advise_edges(audit, where)
     ways += ["search with another solver (--solver)"] if stalled else []
     return (
         f"For {audit.model_name} at {where}, {' or '.join(ways)} or from other starts (--seed) before "
         "concluding anything from searches that found no metamer."
+    )
+
+
+def _advise_edges(audit: Audit, where: str) -> str:
+    return (
+        f"For {audit.model_name} at {where}, look at the front before concluding anything from searches that "
+        "found no metamer: it says which loss each share of changed edges cost, so name the loss that you "
+        "would call the same (--tolerance), or search longer (--steps)."
     )
 
 
@@ -68,6 +78,8 @@ def _layers_with(audit: Audit, statuses: Collection[Status]) -> list[str]:
 
 
 def _advise_width(audit: Audit) -> str | None:
+    if audit.varies == "structure":
+        return None
     hidden = [layer.width for layer in audit.layers if layer.name != "output"]
     narrowest = min(hidden, default=audit.dataset.num_features)
     if narrowest >= audit.dataset.num_features:
@@ -89,8 +101,9 @@ def _advise_use(audits: Sequence[Audit]) -> str | None:
     ]
     if not places:
         return None
+    read = "edges" if all(audit.varies == "structure" for audit in audits) else "input features"
     return (
         "Changes like those pictured reach no alarm that watches the matched layer alone "
-        f"({', '.join(dict.fromkeys(places))}): if they matter to you, watch the input features, or the "
+        f"({', '.join(dict.fromkeys(places))}): if they matter to you, watch the {read}, or the "
         "earlier layers, too."
     )

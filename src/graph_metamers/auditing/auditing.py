@@ -16,14 +16,21 @@ from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
-from graph_metamers.inputs import Features, Init, Vary, resolve_variables
+from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
 from graph_metamers.parameters import MAX_SEED, check_integer
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
-from graph_metamers.synthesis import Budget, SearchProgress, check_search, generate_many
+from graph_metamers.synthesis import (
+    Budget,
+    Rewire,
+    SearchProgress,
+    check_search,
+    generate_many,
+    structure_front,
+)
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
+AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
+AUDIT_STEPS = 600
+
 SearchCallback = Callable[[str, int, int], None]
 
 
@@ -43,7 +53,7 @@ def audit(
     *,
     layers: Sequence[str] | None = None,
     num_starts: int = 5,
-    vary: Vary | None = None,
+    vary: Vary = "features",
     objective: Objective = "match",
     transform: Transform | None = None,
     forward: Forward | None = None,
@@ -60,7 +70,8 @@ def audit(
     """Search for metamers of every layer from several starts, and measure them beside chance and controls.
 
     Every number gets an interval over the starts, and stands beside the same number for as many shuffles of
-    the features. The intervals are about other starts in this one trained model, not about other trainings.
+    the features, or where edges vary for as many random graphs with the same degrees. The intervals are
+    about other starts in this one trained model, not about other trainings.
 
     Parameters
     ----------
@@ -73,7 +84,8 @@ def audit(
     num_starts
         Searches per layer, from seeds `seed`, `seed + 1`, ...; one is quicker and gives no interval.
     vary
-        What may vary; default: the features, of the data set's kind.
+        What may vary: `"features"`, of the data set's kind; `"structure"`, the edges; or an object, as in
+        `generate`.
     objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
     name
@@ -97,6 +109,10 @@ def audit(
     Takes `num_starts` searches per layer, and one pass of the model per search and audited layer. What was
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
+
+    Where edges vary, each layer also gets a `structure_front`, `solver="auto"` is
+    `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
+    `generate`, since there are many searches.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):
@@ -110,6 +126,7 @@ def audit(
         min_distance=min_distance,
         seed=seed,
         objective=objective,
+        vary=vary,
     )
     seeds = _seeds(seed, num_starts)
     fit = model if isinstance(model, FitResult) else None
@@ -118,20 +135,30 @@ def audit(
         must, got = "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
         raise ParameterError("dataset", must, got)
     graph = dataset.graph
-    vary = vary if vary is not None else Features(kind=dataset.feature_kind)
+    structure = structure_of(vary)
+    vary = Features(kind=dataset.feature_kind) if vary == "features" else vary
+    if structure is not None:
+        solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
+        budget = budget or Budget(steps=AUDIT_STEPS)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
     if not names or len(set(names)) != len(names):
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(
-        module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
+        module,
+        graph,
+        names,
+        vary=vary if structure is None else "features",
+        forward=forward,
+        transform=transform,
+        accuracy=scores.test,
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
     auditor = LayerAuditor.of(
         view,
-        resolve_variables(vary, graph),
+        what_varies(vary, graph),
         names,
         seeds=seeds,
         tolerance=tolerance,
@@ -156,7 +183,12 @@ def audit(
             min_distance=min_distance,
             callbacks=callbacks,
         )
-        audited.append(auditor.audit(layer, depth, metamers))
+        front = None
+        if structure is not None:
+            front = structure_front(
+                module, graph, layer, vary=structure, transform=transform, forward=forward, seed=seed
+            )
+        audited.append(auditor.audit(layer, depth, metamers, front))
     control = label_propagation(dataset)
     return Audit(
         model_name=name or _name_of(module),

@@ -10,6 +10,7 @@ import torch
 from graph_metamers.auditing.layer_results import LayerAudit, Start
 from graph_metamers.evidence.measures import Measure, measure
 from graph_metamers.evidence.observing import Observation, Observer, observer
+from graph_metamers.inputs import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.metamer import ITEM_TOLERANCE_FACTOR
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.inputs import Variables
     from graph_metamers.reading import ModelView
-    from graph_metamers.synthesis import Metamer
+    from graph_metamers.synthesis import Metamer, StructureFront
     from graph_metamers.types import Graph
 
 
@@ -35,19 +36,22 @@ class LayerAuditor:
     observers
         Layer -> its observer.
     chance
-        Layer -> what shuffled features look like there, one shuffle for each start.
+        Layer -> what shuffled features (or random edges) look like there, one shuffle for each start.
+    of_edges
+        Whether edges vary, and not features.
     """
 
     view: ModelView
     seeds: Sequence[int]
     observers: Mapping[str, Observer]
     chance: Mapping[str, tuple[Observation, ...]]
+    of_edges: bool
 
     @classmethod
     def of(
         cls,
         view: ModelView,
-        variables: Variables,
+        variables: Variables | StructureVariables,
         layers: Sequence[str],
         *,
         seeds: Sequence[int],
@@ -71,9 +75,11 @@ class LayerAuditor:
             layer: tuple(observing.observe(graph) for graph in shuffled)
             for layer, observing in observers.items()
         }
-        return cls(view, seeds, observers, chance)
+        return cls(view, seeds, observers, chance, isinstance(variables, StructureVariables))
 
-    def audit(self, layer: str, depth: int, metamers: Sequence[Metamer]) -> LayerAudit:
+    def audit(
+        self, layer: str, depth: int, metamers: Sequence[Metamer], front: StructureFront | None = None
+    ) -> LayerAudit:
         """Measure what the searches of a layer found, one metamer for each seed."""
         observing = self.observers[layer]
         found = [observing.observe(metamer.graph) for metamer in metamers]
@@ -84,9 +90,12 @@ class LayerAuditor:
             width=observing.null.activations.shape[1],
             metamer=metamers[0],
             starts=tuple(_start(*part) for part in parts),
-            measures=measure([each.numbers for each in found], self._chance_numbers(layer)),
+            measures=measure(
+                [each.numbers for each in found], self._chance_numbers(layer), of_edges=self.of_edges
+            ),
             elsewhere=self._elsewhere([metamer.graph for metamer in metamers]),
             null=observing.null.summary(),
+            front=front,
         )
 
     def _elsewhere(self, graphs: Sequence[Graph]) -> dict[str, dict[str, Measure]]:

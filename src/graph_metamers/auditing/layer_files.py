@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.auditing.layer_results import LayerAudit, Start
+from graph_metamers.auditing.layer_results import LayerAudit, Start, is_of_edges
 from graph_metamers.evidence.gating import GateReport
 from graph_metamers.evidence.measures import Measure, described_measure
 from graph_metamers.evidence.null import NullSummary
 from graph_metamers.inputs.visible import SplitDistance
 from graph_metamers.storage import to_number
-from graph_metamers.synthesis import Status
+from graph_metamers.synthesis import Status, StructureFront
+from graph_metamers.synthesis.fronts import FrontPoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,15 +38,22 @@ def describe_layer(layer: LayerAudit) -> dict[str, Any]:
                 "steps": start.steps,
                 "seconds": start.seconds,
                 "min_distance": start.gates.min_distance,
-                "visible_distance": start.gates.distance.visible,
-                "null_space_distance": start.gates.distance.null_space,
+                **_parts(start.gates.distance),
             }
             for start in layer.starts
         ],
         "measures": _describe(layer.measures),
         "elsewhere": {other: _describe(measures) for other, measures in layer.elsewhere.items()},
         "null": {"num_pairs": layer.null.num_pairs, "num_equal": layer.null.num_equal},
+        "front": None if layer.front is None else asdict(layer.front),
     }
+
+
+def _parts(distance: SplitDistance | None) -> dict[str, float]:
+    """Visible and null-space distance; nothing where edges vary."""
+    if distance is None:
+        return {}
+    return {"visible_distance": distance.visible, "null_space_distance": distance.null_space}
 
 
 def layer_tensors(layer: LayerAudit) -> dict[str, Tensor]:
@@ -60,8 +69,10 @@ def layer_tensors(layer: LayerAudit) -> dict[str, Tensor]:
         "different": [report.different for report in gates],
         "visible": [report.visible for report in gates],
         "item_distance": [report.item_distance for report in gates],
-        "visible_distance": [report.distance.visible_items for report in gates],
     }
+    visible = [report.distance.visible_items for report in gates if report.distance is not None]
+    if visible:
+        per_start["visible_distance"] = visible
     null = {
         "null_snr": layer.null.snr,
         "nearest_item": layer.null.nearest_item,
@@ -81,7 +92,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
         width=stored["width"],
         metamer=metamer,
         starts=tuple(_start(start, own, place) for place, start in enumerate(stored["starts"])),
-        measures=_measures(stored["measures"]),
+        measures=_measures(stored["measures"], of_edges=is_of_edges(metamer)),
         elsewhere={other: _measures(measures) for other, measures in stored["elsewhere"].items()},
         null=NullSummary(
             own["null_snr"],
@@ -90,6 +101,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
             own["nearest_item"],
             own["nearest_snr"],
         ),
+        front=_front(stored.get("front")),
     )
 
 
@@ -99,12 +111,24 @@ def _describe(measures: Mapping[str, Measure]) -> dict[str, Any]:
     }
 
 
-def _measures(stored: Mapping[str, Any]) -> dict[str, Measure]:
+def _front(stored: Mapping[str, Any] | None) -> StructureFront | None:
+    """A front; audits of features, and older ones, have none."""
+    if stored is None:
+        return None
+    points, random = (
+        tuple(FrontPoint(*map(to_number, point)) for point in stored[name]) for name in ("points", "random")
+    )
+    numbers = {name: to_number(stored[name]) for name in stored if name.startswith("random_")}
+    return StructureFront(tuple(stored["layer"]), points, random, **numbers)
+
+
+def _measures(stored: Mapping[str, Any], *, of_edges: bool = False) -> dict[str, Measure]:
     return {
         name: described_measure(
             name,
             [to_number(value) for value in numbers["values"]],
             [to_number(value) for value in numbers["chances"]],
+            of_edges=of_edges,
         )
         for name, numbers in stored.items()
     }
@@ -127,11 +151,17 @@ def _start(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], place: int)
             item_loss=own["item_loss"],
             min_distance=stored["min_distance"],
             item_distance=own["item_distance"],
-            distance=SplitDistance(
-                to_number(stored["visible_distance"]),
-                to_number(stored["null_space_distance"]),
-                own["visible_distance"],
-            ),
+            distance=_split(stored, own),
         ),
         chance_snr=own["chance_snr"],
+    )
+
+
+def _split(stored: Mapping[str, Any], own: Mapping[str, Tensor]) -> SplitDistance | None:
+    if "visible_distance" not in own:
+        return None
+    return SplitDistance(
+        to_number(stored["visible_distance"]),
+        to_number(stored["null_space_distance"]),
+        own["visible_distance"],
     )

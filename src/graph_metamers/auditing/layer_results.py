@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from graph_metamers.evidence.gating import GateReport
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.evidence.null import NullSummary
-    from graph_metamers.synthesis import Metamer
+    from graph_metamers.synthesis import Metamer, StructureFront
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Start:
     Attributes
     ----------
     seed
-        Of the start, and of the shuffled features that it stands beside.
+        Of the start, and of the shuffled features (or random edges) that it stands beside.
     status, activation_loss, steps, seconds
         As in `Metamer`.
     predictions
@@ -33,7 +32,7 @@ class Start:
     gates
         Which nodes are metamers.
     chance_snr
-        Signal-to-noise ratio of every node with shuffled features, dB, float64 [n].
+        Signal-to-noise ratio of every node with shuffled features (or random edges), dB, float64 [n].
     """
 
     seed: int
@@ -49,6 +48,13 @@ class Start:
     def is_metamer(self) -> bool:
         """Whether a metamer was found from this start."""
         return self.status is Status.CONVERGED
+
+
+def is_of_edges(metamer: Metamer) -> bool:
+    """Whether a search was for edges, by its record."""
+    varied = metamer.config.get("vary")
+    edges = varied.get("edges") if isinstance(varied, Mapping) else None
+    return isinstance(edges, Mapping) and edges.get("kind") == "structure"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,8 @@ class LayerAudit:
         `closer_share`). This layer itself is among them.
     null
         How alike real nodes are at this layer.
+    front
+        Where edges vary, activation loss against the share of edges that stay; else `None`.
     """
 
     name: str
@@ -84,6 +92,21 @@ class LayerAudit:
     measures: Mapping[str, Measure]
     elsewhere: Mapping[str, Mapping[str, Measure]]
     null: NullSummary
+    front: StructureFront | None = None
+
+    @property
+    def varies(self) -> Literal["features", "structure"]:
+        """What the searches were allowed to change."""
+        return "structure" if is_of_edges(self.metamer) else "features"
+
+    @property
+    def front_holds_metamers(self) -> bool:
+        """Whether the front meets the tolerance and the minimal distance at once."""
+        metamer, front = self.metamer, self.front
+        if front is None:
+            return False
+        changed = 1 - front.least_overlap(metamer.tolerance)
+        return changed > 0 and changed >= metamer.min_distance * metamer.input_distance.chance
 
     @property
     def predictions(self) -> Tensor:

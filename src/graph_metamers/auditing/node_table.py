@@ -28,23 +28,32 @@ NODE_COLUMNS = {
     "predicted_after": "Class that it predicts on what was found.",
     "item_loss": "Squared error of its activation over its squared size; inf where that is 0.",
     "snr_db": "-10 log10 of the item loss, dB.",
-    "snr_db_chance": "The same with shuffled features.",
+    "snr_db_chance": "The same with shuffled features, or with random edges where edges vary.",
     "nearest_real_node": "The real node with another activation that is nearest to it; -1 if there is none.",
     "nearest_real_snr_db": "Signal-to-noise ratio of that node as a stand-in, dB: what gate 2 has to beat.",
     "same_prediction": "Gate 1, 0 or 1.",
     "closer_than_any_real_node": "Gate 2, 0 or 1.",
     "not_the_reference": "Gate 3, 0 or 1.",
     "passes": "All three gates, 0 or 1.",
-    "kind": "`visible` or `null space` where it passes, else empty.",
-    "input_distance": "Distance of its own features, 0 = the reference, 1 = unrelated.",
-    "visible_distance": "The same inside the directions that the layer reads.",
+    "kind": "`visible` or `null space` where it passes, else empty. Not there where edges vary.",
+    "input_distance": "Distance of its own features (or edges), 0 = the reference, 1 = unrelated.",
+    "visible_distance": "The same inside the directions that the layer reads. Not there where edges vary.",
     "passes_share": "Share of the starts from which it passes, 0 to 1.",
 }
 """Column -> what it holds."""
 
 
+def columns_of(audit: Audit) -> tuple[str, ...]:
+    """The columns of an audit's table: those of `NODE_COLUMNS` that are about what varies."""
+    left_out = _OF_FEATURES if audit.varies == "structure" else ()
+    return tuple(name for name in NODE_COLUMNS if name not in left_out)
+
+
+_OF_FEATURES = ("kind", "visible_distance")
+
+
 def node_rows(audit: Audit) -> Iterator[dict[str, Any]]:
-    """One row per layer, start and node, with the columns `NODE_COLUMNS`."""
+    """One row per layer, start and node, with the columns `columns_of(audit)`."""
     for layer in audit.layers:
         passing = torch.stack([start.gates.passes.double() for start in layer.starts]).mean(dim=0)
         for start in layer.starts:
@@ -64,7 +73,7 @@ def save_node_table(audit: Audit, path: str | os.PathLike[str]) -> None:
         If the file cannot be written. An existing file is replaced, whole or not at all.
     """
     with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, NODE_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns_of(audit), lineterminator="\n")
         writer.writeheader()
         writer.writerows(node_rows(audit))
 
@@ -72,7 +81,7 @@ def save_node_table(audit: Audit, path: str | os.PathLike[str]) -> None:
 def _columns(audit: Audit, layer: LayerAudit, start: Start, passing: Tensor) -> dict[str, list[Any]]:
     names, gates = audit.dataset.class_names, start.gates
     kinds = {True: "visible", False: "null space"}
-    return {
+    columns: dict[str, list[Any]] = {
         "class": [names[label] for label in audit.labels.tolist()],
         "predicted_before": [names[label] for label in audit.predictions.tolist()],
         "predicted_after": [names[label] for label in start.predictions.tolist()],
@@ -90,6 +99,8 @@ def _columns(audit: Audit, layer: LayerAudit, start: Start, passing: Tensor) -> 
             for passes, visible in zip(gates.passes.tolist(), gates.visible.tolist(), strict=True)
         ],
         "input_distance": gates.item_distance.tolist(),
-        "visible_distance": gates.distance.visible_items.tolist(),
+        "visible_distance": [] if gates.distance is None else gates.distance.visible_items.tolist(),
         "passes_share": passing.tolist(),
     }
+    wanted = columns_of(audit)
+    return {name: values for name, values in columns.items() if name in wanted}

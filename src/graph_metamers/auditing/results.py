@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import os
@@ -100,7 +100,7 @@ class Audit:
     model
         The model; `None` for a loaded audit of a model that is not of this package.
     config
-        Settings of model, training and search.
+        Settings of model, training and search; what may vary is in `config["search"]["vary"]`.
     provenance
         Versions, fingerprints, seconds.
     """
@@ -127,6 +127,11 @@ class Audit:
     def num_starts(self) -> int:
         """From how many starts each layer was searched."""
         return len(self.layers[0].starts) if self.layers else 0
+
+    @property
+    def varies(self) -> Literal["features", "structure"]:
+        """What its searches were allowed to change."""
+        return self.layers[0].varies if self.layers else "features"
 
     @property
     def objective(self) -> str:
@@ -157,6 +162,7 @@ class Audit:
                 "at_chance": self.at_chance,
                 "layer": layer.name,
                 "depth": layer.depth,
+                "varies": self.varies,
                 "objective": self.objective,
                 "num_starts": len(layer.starts),
                 "num_metamers": layer.num_metamers,
@@ -232,8 +238,9 @@ def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
 
 def _line(layer: LayerAudit) -> str:
     measures = layer.measures
+    distance = "edge_overlap" if layer.varies == "structure" else "visible_distance"
     return (
         f"{layer.found} searches found a metamer, activation loss {measures['activation_loss'].value:.2e}, "
-        f"visible distance {measures['visible_distance'].value:.2f}, passing all gates "
+        f"{distance.replace('_', ' ')} {measures[distance].value:.2f}, passing all gates "
         f"{measures['passing_share'].value:.1%}, same prediction {measures['prediction_agreement'].value:.1%}"
     )

@@ -53,8 +53,11 @@ def kind_of(layer: LayerAudit) -> Literal["visible", "null space"]:
     """What kind most metamers of a layer are.
 
     `"null space"` if more nodes pass the gates by differing where the layer does not read than by
-    differing where it does (by their intervals; with one start by their values), else `"visible"`.
+    differing where it does (by their intervals; with one start by their values), else `"visible"`, which
+    changed edges always are.
     """
+    if layer.varies == "structure":
+        return "visible"
     hidden, seen = layer.measures["null_space_share"], layer.measures["visible_share"]
     compared = compare(hidden.interval, seen.interval)
     by_value = compared == "no interval" and hidden.value > seen.value

@@ -12,13 +12,16 @@ Rules
    nothing.
 5. Headline sentences speak of metamers that differ where the layer reads. Those that do not are counted
    apart, and said to follow from counting dimensions.
-6. Where searches went on for distance, it is said: such a distance is not that of a search which stops at
+6. Where edges vary, chance is a random graph with the same degrees, and a front is what a search found: less
+   overlap than its least is "not found".
+7. Where searches went on for distance, it is said: such a distance is not that of a search which stops at
    the first match, and no proof that nothing is farther.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.rules import compare, kind_of, majority
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from graph_metamers.auditing.results import Audit
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics import Interval
+
+
+RANDOM_GRAPHS = "random graphs with the same degrees"
 
 
 def verdict(audit: Audit) -> tuple[str, ...]:
@@ -54,23 +60,52 @@ def verdict(audit: Audit) -> tuple[str, ...]:
         sentences.append(_counting_sentence(audit, counted))
     sentences += _prediction_sentences(matched)
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.num_metamers]
-    if matched:
+    sentences += _front_sentences(audit)
+    if matched or audit.varies == "structure":
         sentences.append(_closing_sentence(audit))
     return tuple(sentences)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is called how where features, or edges, vary."""
+
+    changed: str
+    unrelated: str
+    differs: str
+    passing: str
+
+
+_TERMS = {
+    "features": _Terms("features", "unrelated features", "differ where the layer reads", "visible_share"),
+    "structure": _Terms("edges", RANDOM_GRAPHS, "have other neighbours", "passing_share"),
+}
 
 
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
     loss = max(_ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
     same = [layer.measures["prediction_agreement"] for layer in matched]
-    distance = _span([layer.measures["visible_distance"].interval for layer in matched], _plain)
     everything = "" if all(layer.is_matched for layer in matched) else _ALL_STARTS
     return (
-        f"{audit.model_name} was matched at {_where(audit, matched)}, from {_starts(matched)}: with features "
-        f"at a visible distance of {distance} (0 = the reference, 1 = unrelated features), activations are "
+        f"{audit.model_name} was matched at {_where(audit, matched)}, from {_starts(matched)}: with "
+        f"{_difference(audit, matched)}, activations are "
         f"the same up to a loss of {_short(loss)}, and {_span([measure.interval for measure in same])} of "
-        f"the predictions stay ({_span([measure.chance_interval for measure in same])} with unrelated "
-        f"features){everything}."
+        f"the predictions stay ({_span([measure.chance_interval for measure in same])} with "
+        f"{_TERMS[audit.varies].unrelated}){everything}."
     )
+
+
+def _difference(audit: Audit, layers: Sequence[LayerAudit]) -> str:
+    """What is found instead of the reference, and how far from it that is."""
+    if audit.varies == "structure":
+        overlaps = [layer.measures["edge_overlap"] for layer in layers]
+        return (
+            f"an edge overlap of {_span([measure.interval for measure in overlaps], _plain)} with the "
+            f"reference ({_span([measure.chance_interval for measure in overlaps], _short)} for "
+            f"{RANDOM_GRAPHS}), every node keeping its number of neighbours"
+        )
+    distance = _span([layer.measures["visible_distance"].interval for layer in layers], _plain)
+    return f"features at a visible distance of {distance} (0 = the reference, 1 = unrelated features)"
 
 
 _ALL_STARTS = "; these are means over all starts, also those from which nothing was found"
@@ -79,14 +114,17 @@ _ALL_STARTS = "; these are means over all starts, also those from which nothing 
 def _gate_sentences(audit: Audit, layers: Sequence[LayerAudit]) -> list[str]:
     """What share of the nodes are metamers on their own, one sentence for each answer of the rules."""
     groups: dict[str, list[LayerAudit]] = {}
+    terms = _TERMS[audit.varies]
     for layer in layers:
-        groups.setdefault(_gate_answer(layer.measures["visible_share"]), []).append(layer)
+        groups.setdefault(_gate_answer(layer.measures[terms.passing]), []).append(layer)
     return [
         _GATE_SENTENCES[answer].format(
             where=_where(audit, group),
-            found=_span([layer.measures["visible_share"].interval for layer in group]),
-            chance=_span([layer.measures["visible_share"].chance_interval for layer in group]),
+            found=_span([layer.measures[terms.passing].interval for layer in group]),
+            chance=_span([layer.measures[terms.passing].chance_interval for layer in group]),
             starts=audit.num_starts,
+            unrelated=terms.unrelated,
+            differs=terms.differs,
         )
         for answer, group in groups.items()
     ]
@@ -100,26 +138,21 @@ def _gate_answer(share: Measure) -> str:
     return above
 
 
-_GATES = (
-    "are closer to their reference than any real node, keep their prediction and differ where the layer reads"
-)
+_GATES = "are closer to their reference than any real node, keep their prediction and {differs}"
 
 _GATE_SENTENCES = {
-    "most": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: {chance}).",
-    "few": "Node by node: at {where} only {found} of the nodes "
-    + _GATES
-    + " (unrelated features: {chance}), "
+    "most": "Node by node: at {where} {found} of the nodes " + _GATES + " ({unrelated}: {chance}).",
+    "few": "Node by node: at {where} only {found} of the nodes " + _GATES + " ({unrelated}: {chance}), "
     "so most nodes are no metamers on their own.",
-    "open majority": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: "
+    "open majority": "Node by node: at {where} {found} of the nodes " + _GATES + " ({unrelated}: "
     "{chance}); whether that is most of them, {starts} starts do not decide.",
-    "undecided": "Node by node: at {where} {found} of the nodes " + _GATES + " (unrelated features: "
+    "undecided": "Node by node: at {where} {found} of the nodes " + _GATES + " ({unrelated}: "
     "{chance}); {starts} starts do not show that this is more than by chance.",
     "below": "Node by node: at {where} {found} of the nodes "
     + _GATES
-    + ", fewer than with unrelated features "
-    "({chance}).",
+    + ", fewer than with {unrelated} ({chance}).",
     "no interval": "Node by node: at {where}, in this one search, {found} of the nodes " + _GATES + " "
-    "(unrelated features: {chance}); one start has no interval, so how far this repeats is not known.",
+    "({unrelated}: {chance}); one start has no interval, so how far this repeats is not known.",
 }
 
 
@@ -144,9 +177,35 @@ def _prediction_sentences(layers: Sequence[LayerAudit]) -> list[str]:
     if not unclear:
         return []
     return [
-        f"At {_listed(unclear)} it is not shown that more predictions stay than with unrelated features: the "
-        "intervals do not lie above chance."
+        f"At {_listed(unclear)} it is not shown that more predictions stay than with "
+        f"{_TERMS[unclear[0].varies].unrelated}: the intervals do not lie above chance."
     ]
+
+
+def _front_sentences(audit: Audit) -> list[str]:
+    """How far the edges could be followed away from the reference within the tolerance."""
+    layers = [(layer, layer.front) for layer in audit.layers if layer.front is not None]
+    if not layers:
+        return []
+    tolerance = layers[0][0].metamer.tolerance
+    reached = [
+        f"{_overlap(front.least_overlap(tolerance))} at {layer.name} (random swaps: "
+        f"{_overlap(front.least_overlap(tolerance, random=True))})"
+        for layer, front in layers
+    ]
+    return [
+        "Followed away from the reference, the cheapest edges first, the front stays within a loss of "
+        f"{tolerance:g} down to an edge overlap of {_joined(reached)}; less overlap was not found within it."
+        f"{_FRONT_METAMERS if all(layer.front_holds_metamers for layer, _ in layers) else ''}"
+    ]
+
+
+_FRONT_METAMERS = " These graphs are metamers too: they meet the tolerance and the minimal distance."
+
+
+def _overlap(value: float) -> str:
+    """An overlap; rounded down to 1 only where nothing was changed."""
+    return "1, the reference itself," if value == 1 else f"{min(value, 0.999):.3g}"
 
 
 def _closing_sentence(audit: Audit) -> str:
@@ -159,8 +218,8 @@ def _closing_sentence(audit: Audit) -> str:
     )
     farther = _FARTHER if audit.went_farther else ""
     return (
-        f"{ranges}. {farther}Matched means that the model computes the same; whether the changed features "
-        "still mean the same is not measured here."
+        f"{ranges}. {farther}Matched means that the model computes the same; whether the changed "
+        f"{_TERMS[audit.varies].changed} still mean the same is not measured here."
     )
 
 
@@ -184,16 +243,35 @@ def _failed_sentence(layer: LayerAudit) -> str:
     came_back = [start for start in starts if start.status is Status.RECOVERED_REFERENCE]
     others = [start for start in starts if start.status is not Status.RECOVERED_REFERENCE]
     if not others:
-        return f"{where} the search came back to the reference itself: no metamer was found."
+        return f"{where} the search came back to the reference itself: {not_found(layer)}."
     best = min((s.activation_loss for s in others if math.isfinite(s.activation_loss)), default=math.nan)
     stalled = sum(start.status is Status.STALLED for start in others)
     remarks = [f"{len(came_back)} came back to the reference itself"] if came_back else []
     remarks += [f"{stalled} stopped getting better before that"] if stalled else []
     return (
-        f"{where} no metamer was found within {budget} steps"
+        f"{where} {not_found(layer)} within {budget} steps"
         f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
-        f"(asked for {layer.metamer.tolerance:g}; unrelated features have "
+        f"(asked for {layer.metamer.tolerance:g}; {_TERMS[layer.varies].unrelated} have "
         f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
+        f"{_near(layer) if layer.varies == 'structure' else ''}"
+    )
+
+
+def not_found(layer: LayerAudit) -> str:
+    """What no search found: a metamer, or where it must not have edges of the reference, such a one."""
+    varied = layer.metamer.config.get("vary")
+    edges = varied.get("edges") if isinstance(varied, dict) else None
+    if isinstance(edges, dict) and edges.get("reference_edges") == "forbid":
+        return "no metamer without edges of the reference was found"
+    return "no metamer was found"
+
+
+def _near(layer: LayerAudit) -> str:
+    """What of edges that did not match well enough is worth knowing."""
+    overlap, same = layer.measures["edge_overlap"], layer.measures["prediction_agreement"]
+    return (
+        f" With an edge overlap of {_span([overlap.interval], _plain)}, {_span([same.interval])} of the "
+        f"predictions stay in these attempts ({_span([same.chance_interval])} in {RANDOM_GRAPHS})."
     )
 
 

@@ -10,6 +10,7 @@ from graph_metamers.checks.findings import CheckReport, Finding
 from graph_metamers.checks.graph_checks import check_graph, check_variation
 from graph_metamers.checks.model_checks import check_behaviour, check_modules
 from graph_metamers.inputs import Vary, resolve_variables, slots_of
+from graph_metamers.inputs.structure import structure_of
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.guarding import require_readable
 
@@ -45,7 +46,7 @@ def check(
     layer
         Layers to look at; default: those that an audit reads.
     vary
-        What may vary, as in `generate`; only these features are looked at.
+        What may vary, as in `generate`; only these features are looked at, all of them where edges vary.
     forward, transform
         How the model is called; see `activations`.
     accuracy
@@ -64,16 +65,21 @@ def check(
         If the model cannot be looked into (TorchScript), or is built for another number of features.
     """
     require_readable(model)
-    slots = slots_of(vary, graph)
+    edges_vary = structure_of(vary) is not None
+    read: Vary = "features" if edges_vary else vary
+    slots = slots_of(read, graph)
     findings = [*check_graph(graph, slots), *check_modules(model), *_check_accuracy(accuracy)]
     if not any(finding.severity == "error" for finding in findings):
-        variables = resolve_variables(vary, graph)
-        findings += check_variation(variables)
+        variables = resolve_variables(read, graph)
+        if not edges_vary:
+            findings += check_variation(variables)
         view = ModelView(model, forward, transform)
         # The caller may be inside no_grad or inference_mode.
         with torch.inference_mode(False), torch.enable_grad(), view.borrow():
             names = [layer] if isinstance(layer, str) else list(layer or default_layers(view.layers(graph)))
-            findings += check_behaviour(view, variables, names)
+            found = check_behaviour(view, variables, names)
+            # A model may do without features, or be saturated in them, and still see edges.
+            findings += [one for one in found if not (edges_vary and one.code == "no-gradient")]
     return CheckReport(tuple(sorted(findings, key=lambda finding: finding.severity)))
 
 

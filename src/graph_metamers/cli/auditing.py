@@ -65,6 +65,7 @@ def audit(
             dataset,
             layers=layer or None,
             num_starts=num_starts,
+            vary=search.vary,
             objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),

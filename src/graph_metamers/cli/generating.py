@@ -51,7 +51,7 @@ def generate(
             trained,
             dataset.graph,
             layer,
-            vary=gm.Features(kind=dataset.feature_kind),
+            vary=gm.Features(kind=dataset.feature_kind) if search.vary == "features" else search.vary,
             objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),
@@ -79,7 +79,7 @@ def _as_json(metamer: gm.Metamer, scores: gm.Scores, output: Path | None) -> dic
     return {
         "is_metamer": metamer.is_metamer,
         "status": metamer.status,
-        "message": metamer.status.message,
+        "message": metamer.message,
         "layer": metamer.layer,
         "activation_loss": metamer.activation_loss,
         "relaxed_loss": metamer.relaxed_loss,

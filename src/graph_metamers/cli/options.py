@@ -114,6 +114,15 @@ class TrainingOptions:
 class SearchOptions:
     """How a metamer is searched for; see `generate`."""
 
+    vary: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What a metamer may differ in: features, or structure, the edges; every node then keeps its "
+            "degree.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "features"
     objective: Annotated[
         str,
         typer.Option(
@@ -127,7 +136,7 @@ class SearchOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="Of the search: auto, lbfgs, adam, word_swaps or null_space.",
+            help="Of the search: auto, lbfgs, adam, word_swaps, null_space or, for edges, rewire.",
             rich_help_panel=_SEARCH,
         ),
     ] = "auto"
@@ -138,8 +147,13 @@ class SearchOptions:
         ),
     ] = "noise"
     steps: Annotated[
-        int, typer.Option(help="Evaluations that each search may spend.", rich_help_panel=_SEARCH)
-    ] = 2000
+        int | None,
+        typer.Option(
+            help="Evaluations that each search may spend; default: 2000; 600 in an audit where edges vary.",
+            show_default=False,
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
     seconds: Annotated[
         float | None,
         typer.Option(

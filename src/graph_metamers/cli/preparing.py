@@ -12,6 +12,7 @@ import graph_metamers as gm
 from graph_metamers.cli.model_file import load_own_model
 from graph_metamers.cli.progress import show_training
 from graph_metamers.errors import FileFormatError, ModelError, ParameterError
+from graph_metamers.parameters import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from graph_metamers.datasets import Dataset
     from graph_metamers.training import FitResult
     from graph_metamers.types import FeatureKind
+
+
+VARIES = ("features", "structure")
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,14 @@ def load_data(options: DataOptions, *, seed: int) -> Dataset:
     )
 
 
-def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
-    """Make the budget of a search, and refuse what is out of range; call it before anything long."""
+def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget | None:
+    """Make the budget of a search, and refuse what is out of range; call it before anything long.
+
+    `None` where nothing is said about it: the verb's default.
+    """
     from graph_metamers.synthesis import check_search  # noqa: PLC0415 (imports torch)
 
+    check_choice("vary", options.vary, VARIES)
     check_search(
         solver=options.solver,
         init=options.init,
@@ -65,7 +73,10 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget:
         min_distance=options.min_distance,
         seed=seed,
         objective=options.objective,
+        vary=options.vary,
     )
+    if options.steps is None:
+        return None if options.seconds is None else gm.Budget(seconds=options.seconds)
     return gm.Budget(steps=options.steps, seconds=options.seconds)
 
 

@@ -37,6 +37,8 @@ def selftest(
             for row in report.summary()
         ]
         print_table(("case", "planted", "expected", "got", "right"), rows)
+        for case, reason in report.skipped.items():
+            typer.echo(f"{case}: skipped, {reason}")
         typer.echo(report.message)
     if not report.ok:
         raise typer.Exit(1)
@@ -48,5 +50,6 @@ def _as_json(report: gm.SelftestReport) -> dict[str, Any]:
         "message": report.message,
         "cases": report.summary(),
         "results": report.rows(),
+        "skipped": report.skipped,
         "provenance": report.provenance,
     }

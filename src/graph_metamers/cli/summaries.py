@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
 
@@ -14,15 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-_COLUMNS = (
-    "model",
-    "layer",
-    "found",
-    "activation loss",
-    "visible distance",
-    "nodes that pass\nall gates",
-    "same prediction",
-)
+_COLUMNS = ("model", "layer", "found")
+_UNRELATED = {"features": "unrelated features", "structure": "random graphs with the same degrees"}
 
 
 def _loss(value: float) -> str:
@@ -49,10 +43,24 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     # Audits of one data set have their controls in common.
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
-    print_table(_COLUMNS, [line for audit in audits for row in audit.rows() for line in _rows(row)])
+    print_tables(audits)
     starts = max(audit.num_starts for audit in audits)
     brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
-    typer.echo(f"Means over the starts {brackets}; chance is the same for unrelated features.\n")
+    chance = " or ".join(_UNRELATED[varies] for varies in _varied(audits))
+    typer.echo(f"Means over the starts {brackets}; chance is the same for {chance}.\n")
+
+
+def print_tables(audits: Sequence[gm.Audit]) -> None:
+    """Print a table of all layers for each thing that varies."""
+    for varies in _varied(audits):
+        shown = _SHOWN[varies]
+        rows = [row for audit in audits if audit.varies == varies for row in audit.rows()]
+        columns = (*_COLUMNS, *(heading for heading, _ in shown.values()))
+        print_table(columns, [line for row in rows for line in _rows(row, shown)])
+
+
+def _varied(audits: Sequence[gm.Audit]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(audit.varies for audit in audits))
 
 
 def describe_scores(scores: gm.Scores) -> str:
@@ -63,10 +71,12 @@ def describe_scores(scores: gm.Scores) -> str:
 
 def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     """Everything about an audit but its tensors."""
+    fronts = [asdict(layer.front) for layer in audit.layers if layer.front is not None]
     return {
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
         "cross_layer_rows": audit.cross_layer_rows(),
+        **({"fronts": fronts} if fronts else {}),
         "scores": audit.scores,
         "controls": audit.controls,
         "findings": audit.checks.findings,
@@ -76,11 +86,11 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
-def _rows(row: Mapping[str, Any]) -> list[list[str]]:
-    """What was found, and below it the same numbers for unrelated features."""
+def _rows(row: Mapping[str, Any], shown: _Shown) -> list[list[str]]:
+    """What was found, and below it the same numbers for chance."""
     found = f"{row['num_metamers']} of {row['num_starts']}"
-    values = [_cell(row, name, show) for name, show in _SHOWN.items()]
-    chances = [_cell(row, f"{name}_chance", show) for name, show in _SHOWN.items()]
+    values = [_cell(row, name, show) for name, (_, show) in shown.items()]
+    chances = [_cell(row, f"{name}_chance", show) for name, (_, show) in shown.items()]
     return [[row["model"], row["layer"], found, *values], ["", "chance", "", *chances]]
 
 
@@ -100,10 +110,14 @@ def _share(value: float) -> str:
     return percent(value).replace(" ", "")
 
 
-_SHOWN: Mapping[str, Callable[[float], str]] = {
-    "activation_loss": _loss,
-    "visible_distance": _distance,
-    "passing_share": _share,
-    "prediction_agreement": _share,
+_Shown: TypeAlias = "Mapping[str, tuple[str, Callable[[float], str]]]"
+_ACTIVATION: _Shown = {"activation_loss": ("activation loss", _loss)}
+_NODES: _Shown = {
+    "passing_share": ("nodes that pass\nall gates", _share),
+    "prediction_agreement": ("same prediction", _share),
 }
-"""Measure -> how it is shown, in the order of the last columns."""
+_SHOWN: Mapping[str, _Shown] = {
+    "features": {**_ACTIVATION, "visible_distance": ("visible distance", _distance), **_NODES},
+    "structure": {**_ACTIVATION, "edge_overlap": ("edge overlap", _loss), **_NODES},
+}
+"""What varies -> measure -> heading, and how it is shown, in the order of the last columns."""

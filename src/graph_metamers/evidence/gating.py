@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.null import NullDistribution
-from graph_metamers.inputs import Vary, resolve_variables
+from graph_metamers.inputs import EdgeWeights, StructureVariables, Vary, what_varies
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.metrics.classification import predicted_classes
@@ -43,19 +43,22 @@ class GateReport:
         equals it, bool [items].
     different
         Gate 3: the input is not the reference again, bool [items]: the item's own features are at least
-        `min_distance` away (0 = the reference, 1 = chance), or at least that share of its neighbours changed.
+        `min_distance` away (0 = the reference, 1 = chance), or at least that share of its neighbours changed,
+        or, of a metamer whose edge weights varied, the weights of its edges are that far away.
     visible
         Whether the difference lies where the layer reads at all, bool [items]: the distance in the visible
-        space is at least `min_distance`, or that share of the neighbours changed. What passes without is
+        space is at least `min_distance`, or edges or their weights differ as above. What passes without is
         of kind "null space": a metamer by counting dimensions.
     item_loss
         ||h'_v - h_v||^2 / ||h_v||^2 at the layer, float64 [items]; 0 where it is equal.
     min_distance
         What gate 3 asked for.
     item_distance
-        Chance-scaled distance of every item's own features, [items]; empty for items without features.
+        Chance-scaled distance of every item's own features, [items]; empty for items without features. Where
+        edges vary, that of its neighbours: the share that are others, over its chance level.
     distance
-        Visible and null-space distance of the features as a whole, and of every item in the visible space.
+        Visible and null-space distance of the features as a whole, and of every item in the visible space;
+        `None` where edges vary, which have no such parts: every change of them counts as visible.
     """
 
     same_prediction: Tensor
@@ -65,7 +68,7 @@ class GateReport:
     item_loss: Tensor
     min_distance: float
     item_distance: Tensor
-    distance: SplitDistance
+    distance: SplitDistance | None
 
     @property
     def snr(self) -> Tensor:
@@ -126,7 +129,7 @@ def gates(
     null
         From `null_distribution`, for the layer at which to judge.
     vary
-        What was allowed to vary; its features are what gate 3 looks at.
+        What was allowed to vary: features or edges are what gate 3 looks at.
     min_distance
         What gate 3 asks for, on the chance scale; default: what the metamer was searched with, else 0.1.
 
@@ -152,18 +155,25 @@ def gates(
         raise ParameterError("candidate", "a Metamer, or a changed version of the null's graph", candidate)
     if not isinstance(null, NullDistribution):
         raise ParameterError("null", "a NullDistribution, from null_distribution", null)
-    variables = resolve_variables(vary, null.reference)
-    space = visible_space(null.view, variables, null.layer)
-    return judge(graph, null, variables, space, min_distance=min_distance)
+    variables = what_varies(vary, null.reference)
+    space = space_of(null.view, variables, null.layer)
+    weights = _weights_of(candidate)
+    return judge(graph, null, variables, space, min_distance=min_distance, weights=weights)
+
+
+def space_of(view: ModelView, variables: Variables | StructureVariables, layer: str) -> VisibleSpace | None:
+    """What a layer reads of the features; `None` where edges vary."""
+    return None if isinstance(variables, StructureVariables) else visible_space(view, variables, layer)
 
 
 def judge(
     graph: Graph,
     null: NullDistribution,
-    variables: Variables,
-    space: VisibleSpace,
+    variables: Variables | StructureVariables,
+    space: VisibleSpace | None,
     *,
     min_distance: float,
+    weights: str | None = None,
 ) -> GateReport:
     """The same as `gates`, for many graphs: what does not depend on the graph is given.
 
@@ -174,7 +184,9 @@ def judge(
     null, min_distance
         As in `gates`.
     variables, space
-        What was allowed to vary, and what the null's layer reads of it.
+        What was allowed to vary, and what the null's layer reads of it (`None` for edges).
+    weights
+        Where edge weights are that varied too, and to which the model was found to react.
     """
     view, reference = null.view, null.reference
     with view.borrow(), torch.no_grad():
@@ -187,19 +199,32 @@ def judge(
         same = _same_prediction(view, graph, reference, items, len(activation))
     losses = item_loss(activation, null.activations)
     snr = snr_db(losses)
-    split = space.split(graph, variables, items)
+    split = None
+    if space is not None and not isinstance(variables, StructureVariables):
+        split = space.split(graph, variables, items)
     rewired = changed_edges(graph, reference, items, len(activation)) >= min_distance
+    if weights is not None:
+        changed = EdgeWeights(directed=True).variables(reference, weights).distance(graph, items).items
+        rewired |= changed >= min_distance
     own = variables.distance(graph, items).items
+    different = _reaches(own, min_distance, rewired)
     return GateReport(
         same_prediction=same,
         closer=null.beaten_by(snr),
-        different=_reaches(own, min_distance, rewired),
-        visible=_reaches(split.visible_items, min_distance, rewired),
+        different=different,
+        visible=different if split is None else _reaches(split.visible_items, min_distance, rewired),
         item_loss=losses,
         min_distance=min_distance,
         item_distance=own,
         distance=split,
     )
+
+
+def _weights_of(candidate: Metamer | Graph) -> str | None:
+    """Where the weights of a metamer are, if they varied."""
+    config: Any = candidate.config if isinstance(candidate, Metamer) else {}
+    edges = config.get("vary", {}).get("edges", {})
+    return str(edges["slot"]) if "slot" in edges else None
 
 
 def _same_prediction(view: ModelView, graph: Graph, reference: Graph, items: str, num_items: int) -> Tensor:

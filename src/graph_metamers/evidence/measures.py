@@ -34,7 +34,8 @@ class Measure:
     values
         The measure of what was found from each start; nan where it is not defined.
     chances
-        The same measure for features shuffled over the nodes, one shuffle for each start.
+        The same measure for features shuffled over the nodes, one shuffle for each start; where edges vary,
+        for as many random graphs with the same degrees.
     """
 
     name: str
@@ -89,7 +90,10 @@ def interval_over_starts(values: Sequence[float], limits: tuple[float, float] = 
 
 
 def measure(
-    found: Sequence[Mapping[str, float]], chance: Sequence[Mapping[str, float]]
+    found: Sequence[Mapping[str, float]],
+    chance: Sequence[Mapping[str, float]],
+    *,
+    of_edges: bool = False,
 ) -> dict[str, Measure]:
     """Put together what was measured from every start, and for as many shuffles.
 
@@ -97,6 +101,8 @@ def measure(
     ----------
     found, chance
         Name -> value, of what each search found and of shuffled features; the names of `found` count.
+    of_edges
+        Whether edges vary, and not features.
 
     Returns
     -------
@@ -105,15 +111,20 @@ def measure(
     """
     return {
         name: described_measure(
-            name, [numbers[name] for numbers in found], [numbers[name] for numbers in chance]
+            name,
+            [numbers[name] for numbers in found],
+            [numbers[name] for numbers in chance],
+            of_edges=of_edges,
         )
         for name in found[0]
     }
 
 
-def described_measure(name: str, values: Sequence[float], chances: Sequence[float]) -> Measure:
+def described_measure(
+    name: str, values: Sequence[float], chances: Sequence[float], *, of_edges: bool = False
+) -> Measure:
     """The measure of that name with its label and meaning."""
-    label, meaning = TEXTS[name]
+    label, meaning = EDGE_TEXTS[name] if of_edges and name in EDGE_TEXTS else TEXTS[name]
     return Measure(name, label, meaning, tuple(values), tuple(chances))
 
 
@@ -187,8 +198,33 @@ TEXTS: Mapping[str, tuple[str, str]] = {
 }
 """Name of a measure -> what a reader sees, and one sentence: what it says, unit, range."""
 
+EDGE_TEXTS: Mapping[str, tuple[str, str]] = {
+    "different_share": (
+        "Not the reference again",
+        "Share of nodes of whose neighbours at least the minimal distance are others (gate 3), 0 to 1.",
+    ),
+    "input_distance": (
+        "Input distance",
+        "Share of edges that are others, over the same of a random graph with these degrees: 0 = the "
+        "reference, 1 = such a graph. It exceeds 1 where no edge of the reference is left.",
+    ),
+    "edge_overlap": (
+        "Edge overlap",
+        "Edges in common with the reference over edges in either (Jaccard), 0 to 1.",
+    ),
+    "kept_degrees": ("Degrees kept", "Share of nodes that keep their number of neighbours, 0 to 1."),
+    "clustering": (
+        "Clustering",
+        "Share of pairs of a node's neighbours that are joined themselves, mean over nodes, 0 to 1.",
+    ),
+    "homophily": ("Label homophily", "Share of edges that join two nodes of one class, 0 to 1."),
+}
+"""The same where edges vary, for names that are there for edges alone or mean something else for them."""
+
 _CORRELATIONS = frozenset({"spearman", "pearson", "cosine", "centred_cosine"})
-_SHARES = frozenset({"prediction_agreement", "word_overlap"})
+_SHARES = frozenset(
+    {"prediction_agreement", "word_overlap", "edge_overlap", "kept_degrees", "clustering", "homophily"}
+)
 
 
 def limits_of(name: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 Chance is measured, not assumed: each measure is taken a second time for a graph in which each feature's
 values were shuffled over the nodes (`Variables.shuffled`), so that the features are unrelated to the
-reference and have its distribution exactly.
+reference and have its distribution exactly; where edges vary, for a random graph with the same degrees.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graph_metamers.evidence.gating import GateReport, judge
+from graph_metamers.evidence.gating import GateReport, judge, space_of
 from graph_metamers.evidence.null import NullDistribution, null_of_view
+from graph_metamers.inputs import StructureVariables
 from graph_metamers.inputs.slots import read_features
-from graph_metamers.inputs.visible import VisibleSpace, visible_space
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.metrics.fidelity import (
     activation_loss,
@@ -27,6 +27,12 @@ from graph_metamers.metrics.fidelity import (
     spearman,
     word_overlap,
 )
+from graph_metamers.metrics.structure import (
+    clustering_coefficient,
+    edge_overlap,
+    kept_degrees,
+    label_homophily,
+)
 from graph_metamers.reading.items import items_of
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.inputs import Variables
+    from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
 
@@ -69,7 +76,7 @@ class Observer:
     null
         How alike real items are at this layer.
     space
-        What the layer reads of the features.
+        What the layer reads of the features; `None` where edges vary.
     item_tolerance
         Item loss up to which an item counts as matched.
     min_distance
@@ -77,10 +84,10 @@ class Observer:
     """
 
     view: ModelView
-    variables: Variables
+    variables: Variables | StructureVariables
     layer: str
     null: NullDistribution
-    space: VisibleSpace
+    space: VisibleSpace | None
     item_tolerance: float
     min_distance: float
 
@@ -94,7 +101,7 @@ class Observer:
         numbers = {
             **self._fidelity(activation, gates),
             **self._shares(gates),
-            **self._distances(graph, gates),
+            **self._distances(graph, gates.distance),
         }
         return Observation(numbers, gates, predicted_classes(chosen[1]))
 
@@ -124,32 +131,54 @@ class Observer:
         }
 
     def _shares(self, gates: GateReport) -> dict[str, float]:
-        return {
+        shares = {
             "prediction_agreement": _share(gates.same_prediction),
             "closer_share": _share(gates.closer),
             "different_share": _share(gates.different),
             "passing_share": _share(gates.passes),
+        }
+        if gates.distance is None:
+            return shares
+        return shares | {
             "visible_share": _share(gates.visible_metamers),
             "null_space_share": _share(gates.null_space_metamers),
         }
 
-    def _distances(self, graph: Graph, gates: GateReport) -> dict[str, float]:
-        ours, theirs = _stacked(self.variables, graph), _stacked(self.variables, self.variables.reference)
+    def _distances(self, graph: Graph, split: SplitDistance | None) -> dict[str, float]:
+        variables = self.variables
+        if split is None or isinstance(variables, StructureVariables):
+            return self._of_edges(graph)
+        ours, theirs = _stacked(variables, graph), _stacked(variables, variables.reference)
         distances = {
-            "visible_distance": gates.distance.visible,
-            "null_space_distance": gates.distance.null_space,
-            "input_distance": self.variables.distance(graph, "none").scaled,
+            "visible_distance": split.visible,
+            "null_space_distance": split.null_space,
+            "input_distance": variables.distance(graph, "none").scaled,
             "cosine": _mean(cosine(ours, theirs)),
             "centred_cosine": _mean(centred_cosine(ours, theirs)),
         }
-        if all(values.kind == "binary" for values in self.variables.values.values()):
+        if all(values.kind == "binary" for values in variables.values.values()):
             distances["word_overlap"] = word_overlap(ours, theirs)
         return distances
+
+    def _of_edges(self, graph: Graph) -> dict[str, float]:
+        reference = self.variables.reference
+        num_nodes = int(reference.num_nodes or 0)
+        ours, theirs = graph.edge_index, reference.edge_index
+        numbers = {
+            "input_distance": self.variables.distance(graph, "none").scaled,
+            "edge_overlap": edge_overlap(ours, theirs, num_nodes),
+            "kept_degrees": kept_degrees(ours, theirs, num_nodes),
+            "clustering": clustering_coefficient(ours, num_nodes),
+        }
+        labels = reference.get("y")
+        if labels is not None and labels.shape == (num_nodes,):
+            numbers["homophily"] = label_homophily(ours, labels)
+        return numbers
 
 
 def observer(
     view: ModelView,
-    variables: Variables,
+    variables: Variables | StructureVariables,
     layer: str,
     *,
     item_tolerance: float,
@@ -169,7 +198,7 @@ def observer(
         variables,
         layer,
         null_of_view(view, variables.reference, layer, pairs=pairs, seed=seed),
-        visible_space(view, variables, layer),
+        space_of(view, variables, layer),
         item_tolerance,
         min_distance,
     )

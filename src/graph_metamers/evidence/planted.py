@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GCNConv
+from torch_geometric.nn import GCNConv, SimpleConv
 
 from graph_metamers.randomness import generator_for
 
@@ -104,6 +104,31 @@ class Mixing(nn.Module):
         """Return the mixture, [n, width]."""
         mixture: Tensor = self.own(z) + self.neighbours(z, edge_index)
         return mixture
+
+
+class NamedNeighbours(nn.Module):
+    """Adds up the neighbours' features, turned by a rotation U: A X U.
+
+    Where features are one-hot names, a node's sum is the list of its neighbours: of two graphs with E edges
+    (counting directions) of which they share K, the activation loss is 2 (1 - K / E).
+
+    Parameters
+    ----------
+    width
+        Numbers per node.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.turn = nn.Linear(width, width, bias=False)
+        self.sum = SimpleConv(aggr="sum")
+        with torch.no_grad():
+            self.turn.weight.copy_(_rotation(width))
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        """Return the sums, [n, width]."""
+        sums: Tensor = self.sum(self.turn(x), edge_index)
+        return sums
 
 
 class Reader(nn.Module):

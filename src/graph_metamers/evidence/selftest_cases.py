@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from graph_metamers.evidence import selftest_runs
+from graph_metamers.evidence import selftest_runs, structure_runs
 from graph_metamers.evidence.planted_graphs import NUM_FEATURES
 from graph_metamers.evidence.selftest_runs import ALMOST_NOTHING, EXACT, FOUND, NARROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graph_metamers.evidence.selftest_runs import Outcome
+    from graph_metamers.evidence.outcome import Outcome
 
 Planted = Literal["invariance", "sensitivity"]
 
@@ -34,6 +34,8 @@ class Case:
         What has to come out, in words.
     run
         From a seed to what came out.
+    needs_files
+        Whether it reads files that do not come with the package; without them it is skipped.
     """
 
     name: str
@@ -41,7 +43,10 @@ class Case:
     what: str
     expected: str
     run: Callable[[int], Outcome]
+    needs_files: bool = False
 
+
+ANOTHER_GRAPH = "for each, a graph that is not isomorphic to it, with equal degrees and activations"
 
 CASES = (
     Case(
@@ -71,6 +76,43 @@ CASES = (
         f"a GCN reads {NARROW} of {NUM_FEATURES} directions",
         f"noise in the other directions accepted as null space at {EXACT:.0%} of nodes or more",
         selftest_runs.null_space,
+    ),
+    Case(
+        "hexagon and triangles",
+        "invariance",
+        "two triangles with the same features everywhere, and a hexagon; GCN, GIN, GraphSAGE, GAT",
+        ANOTHER_GRAPH,
+        structure_runs.hexagon_and_triangles,
+    ),
+    Case(
+        "regular graph",
+        "invariance",
+        "three neighbours at each of 30 nodes, the same features everywhere; four models",
+        ANOTHER_GRAPH,
+        structure_runs.regular,
+    ),
+    Case(
+        "disjoint copies",
+        "invariance",
+        "five copies of a small graph with random features; four models",
+        ANOTHER_GRAPH,
+        structure_runs.copies,
+    ),
+    Case(
+        "strongly regular graphs",
+        "invariance",
+        "the 15 graphs srg(25, 12, 5, 6), the same features everywhere; four models in turns",
+        ANOTHER_GRAPH,
+        structure_runs.strongly_regular,
+        needs_files=True,
+    ),
+    Case(
+        "BREC pairs",
+        "invariance",
+        "12 pairs that message passing cannot tell apart, the same features everywhere; GIN",
+        ANOTHER_GRAPH,
+        structure_runs.brec,
+        needs_files=True,
     ),
     Case(
         "identity",
@@ -106,6 +148,13 @@ CASES = (
         "every node gets the features of the real node nearest to it",
         "gate 2 passed by no node",
         selftest_runs.nearest_real_node,
+    ),
+    Case(
+        "edges by name",
+        "sensitivity",
+        "every node's sum is the list of its neighbours' names",
+        "not found with other edges; with all, the reference again or not found",
+        structure_runs.edges_by_name,
     ),
     Case(
         "other edges",

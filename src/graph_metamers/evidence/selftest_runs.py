@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ from torch_geometric.nn import GCN
 from graph_metamers.datasets import load_dataset
 from graph_metamers.evidence.gating import GateReport, gates
 from graph_metamers.evidence.null import null_distribution
+from graph_metamers.evidence.outcome import Outcome
 from graph_metamers.evidence.planted import (
     Bypass,
     Identity,
@@ -48,28 +48,6 @@ GONE = 0.5  # the same, above which nothing is left of them
 NARROW = 4  # hidden units where something has to be free
 WIDE = 16
 PAIRS = 100  # of the pooled null, which no gate asks
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one case gave with one seed.
-
-    Attributes
-    ----------
-    got
-        In words.
-    right
-        Whether it is what had to come out.
-    accepted
-        Share of the nodes that pass the three gates, [0, 1].
-    metamer
-        What the search found; `None` for a case without a search.
-    """
-
-    got: str
-    right: bool
-    accepted: float
-    metamer: Metamer | None = None
 
 
 def ignored_columns(seed: int) -> Outcome:

@@ -55,6 +55,12 @@ def read_edges(graph: Graph) -> dict[str, Tensor]:
     return {_edge_slot(getattr(store, "_key", None)): store.edge_index for store in stores}
 
 
+def read_edge_weights(graph: Graph) -> dict[str, Tensor]:
+    """Weights of edges: `{"edge_weight": [E]}` where a graph has them, else nothing."""
+    weights = getattr(graph, "edge_weight", None)
+    return {"edge_weight": weights} if isinstance(weights, Tensor) else {}
+
+
 def _edge_slot(relation: tuple[str, str, str] | None) -> str:
     return "edge_index" if relation is None else "__".join(relation)
 

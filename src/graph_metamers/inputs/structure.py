@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import is_undirected
 
 from graph_metamers.errors import ParameterError
@@ -18,27 +17,32 @@ from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.graphs.restoring import restored
 from graph_metamers.graphs.rewiring import ReferenceEdges, shuffled
 from graph_metamers.inputs.distance import InputDistance
+from graph_metamers.inputs.edge_variables import EdgeVariables, require_edges
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.slots import count_items
+from graph_metamers.inputs.variables import resolve_variables
 from graph_metamers.reading.items import GRAPHS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graph_metamers.inputs.feature_values import Init
+    from graph_metamers.inputs.variables import Variables, Vary
     from graph_metamers.types import Graph
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """Edges may vary; features and every node's degree stay.
+    """Edges may vary; features stay, and with the solver `Rewire` (the default) every node's degree.
+
+    `StraightThrough` keeps the number of edges instead.
 
     Parameters
     ----------
     reference_edges
         `forbid`: no edge of the reference comes back (some may be left where degrees allow no other graph);
-        `charge`: each costs as much as a neighbour more in an average sum of neighbours; `free`: nothing is
-        said about them.
+        `charge`: each costs as much as a neighbour more in an average sum of neighbours (not with
+        `StraightThrough`); `free`: nothing is said about them.
     directed
         Whether edges have a direction, so that in- and out-degrees are kept; default: whether the graph is
         not undirected.
@@ -72,18 +76,10 @@ class Structure:
             If the graph is of another kind, has nothing to rewire, an edge joins two graphs of a batch, or
             `protected` or `protected_nodes` have another shape.
         """
-        if isinstance(graph, HeteroData) or not isinstance(graph, Data):
-            raise ParameterError(
-                "vary", "something else than 'structure' for several kinds of nodes", type(graph).__name__
-            )
-        edge_index = graph.edge_index
-        if not isinstance(edge_index, Tensor):
-            raise ParameterError(
-                "graph", "a Data with an edge_index, int64 [2, E]", type(edge_index).__name__
-            )
+        edge_index = require_edges(graph)
         num_nodes = int(graph.num_nodes or 0)
         edges = edge_index.cpu().numpy()
-        fixed = self._fixed(edges, num_nodes)
+        fixed = self.fixed(edges, num_nodes)
         directed = (
             not is_undirected(edge_index, num_nodes=num_nodes) if self.directed is None else self.directed
         )
@@ -94,7 +90,7 @@ class Structure:
             raise ParameterError("vary", "something else than 'structure': no two edges may vary", self)
         return StructureVariables(graph, lists, self)
 
-    def _fixed(
+    def fixed(
         self, edge_index: np.ndarray[Any, np.dtype[np.int64]], num_nodes: int
     ) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Edges that must stay, bool [E]."""
@@ -113,7 +109,7 @@ def _mask(name: str, mask: Tensor | None, count: int) -> np.ndarray[Any, np.dtyp
     return np.asarray(mask.cpu().numpy())
 
 
-def _graphs_of_nodes(graph: Data) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+def _graphs_of_nodes(graph: Graph) -> np.ndarray[Any, np.dtype[np.int64]] | None:
     """The graph of every node, int64 [n], by its `batch`; `None` where there is one."""
     batch = graph.get("batch")
     if not isinstance(batch, Tensor) or batch.shape != (graph.num_nodes,) or batch.is_floating_point():
@@ -128,9 +124,15 @@ def structure_of(vary: object) -> Structure | None:
     return vary if isinstance(vary, Structure) else None
 
 
+def what_varies(vary: Vary, graph: Graph) -> Variables | StructureVariables:
+    """The features or the edges that may vary about a graph; raises as what it chooses from."""
+    structure = structure_of(vary)
+    return resolve_variables(vary, graph) if structure is None else structure.variables(graph)
+
+
 @dataclass(frozen=True, eq=False)
-class StructureVariables:
-    """A reference graph whose edges may vary.
+class StructureVariables(EdgeVariables):
+    """A reference graph whose edges may be rewired: every node keeps its degree.
 
     A *point* is the vector in which a solver moves, int64 [2 * slots]: `neighbours` and `edges` of
     `NeighbourLists`, one after the other.
@@ -151,10 +153,6 @@ class StructureVariables:
     lists: NeighbourLists
     structure: Structure
     values: Mapping[str, Any] = field(default_factory=dict)
-
-    is_smooth = False
-    is_binary = False
-    bounds = None
 
     def start(self, init: Init, generator: torch.Generator) -> Tensor:
         """Where a search starts, [p]: a random graph with the same degrees, or the reference.
@@ -195,12 +193,6 @@ class StructureVariables:
         found = torch.from_numpy(self.lists.edge_index(*self.lists_at(point)))
         return found.to(self.reference.edge_index.device)
 
-    def discrete(self, point: Tensor) -> Graph:
-        """The real graph at a point."""
-        changed = copy.copy(self.reference)
-        changed.edge_index = self.edge_index(point)
-        return changed
-
     def restricted(self, reached: Tensor) -> StructureVariables:
         """The same, in which every swap changes the neighbours of one of some nodes, bool [n], at least.
 
@@ -229,7 +221,7 @@ class StructureVariables:
         Of edges that may vary, and where `restricted`, of those that end in one of these nodes. Chance is a
         random graph with the same degrees (configuration model), in which an edge u - v of the reference is
         there with probability d_u d_v / 2 m at the most: to first order. An item's distance is in units of
-        chance too, of its own where items are graphs; nan where no such edge ends in it.
+        chance too, of its own where items are graphs; nan where edges end in it, and none of these may vary.
         """
         before, after = self._counted(self.reference), self._counted(graph)
         common = len(np.intersect1d(before, after))
@@ -243,7 +235,10 @@ class StructureVariables:
         if items == GRAPHS:
             sums = np.bincount(owners, weights=expected, minlength=count)
             scale = np.array([_chance(one, total) for one, total in zip(sums, edges, strict=True)])
-        scale[(edges == 0) | (scale <= 0)] = np.nan
+        ends = self.lists.owners
+        held = np.bincount(self.lists.graphs[ends] if items == GRAPHS else ends, minlength=count)
+        scale[(edges == 0) & (held[:count] > 0) | (scale <= 0)] = np.nan
+        scale[held[:count] == 0] = 1.0  # no edge, and so no change
         per_item = changed_edges(self._with_keys(after), self._with_keys(before), items, count)
         per_item = per_item / torch.from_numpy(scale)
         return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, per_item.float())
@@ -275,6 +270,11 @@ class StructureVariables:
         total = np.bincount(lists.graphs[ends], minlength=1)
         ends, senders = owners[lists.wanted], lists.neighbours[lists.wanted]
         return ends, np.minimum(1.0, out[senders] * into[ends] / total[lists.graphs[ends]])
+
+    def shuffled(self, generator: torch.Generator) -> Graph:
+        """The chance level: a random graph with the same degrees; what may not vary stays."""
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return self.discrete(self.point_of(*shuffled(self.lists, seed=seed)))
 
     def describe(self) -> dict[str, Any]:
         """What may vary, for the record of a search."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,11 +17,12 @@ from graph_metamers.inputs.features import Features
 from graph_metamers.inputs.slots import count_items, read_features, rows_of_items, write_features
 
 if TYPE_CHECKING:
+    from graph_metamers.inputs.edge_weights import EdgeWeights
     from graph_metamers.inputs.feature_values import FeatureValues, Init
     from graph_metamers.inputs.structure import Structure
     from graph_metamers.types import Graph
 
-Vary: TypeAlias = "str | Features | Structure | Mapping[str, str | Features]"
+Vary: TypeAlias = "str | Features | Structure | EdgeWeights | Mapping[str, str | Features] | tuple[Any, ...]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +208,12 @@ def slots_of(vary: Vary, graph: Graph) -> tuple[str, ...]:
     return tuple(_by_slot(vary, read_features(graph)))
 
 
-def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | Features | Structure]:
+def _by_slot(
+    vary: Vary, features: Mapping[str, Tensor]
+) -> Mapping[str, str | Features | Structure | EdgeWeights]:
     if not isinstance(vary, Mapping):
+        if isinstance(vary, tuple):
+            raise ParameterError("vary", "about features alone here", vary)
         return dict.fromkeys(features, vary)
     unknown = sorted(set(vary) - set(features))
     if unknown or not vary:
@@ -216,12 +221,14 @@ def _by_slot(vary: Vary, features: Mapping[str, Tensor]) -> Mapping[str, str | F
     return vary
 
 
-def _features(vary: str | Features | Structure) -> Features:
+def _features(vary: str | Features | Structure | EdgeWeights) -> Features:
     if isinstance(vary, Features):
         return vary
     if vary == "features":
         return Features()
-    raise ParameterError("vary", "'features' or a Features object", vary)
+    raise ParameterError(
+        "vary", "'features', 'structure', 'edge_weights' or an object such as Features()", vary
+    )
 
 
 def _shuffle(values: FeatureValues, generator: torch.Generator) -> Tensor:

@@ -52,6 +52,9 @@ class Convolution:
     is_collapsed
         Whether all layers are one module without anything between them: `num_layers` is then its number of
         steps, and there is no hidden layer.
+    takes_weights
+        Whether a layer may be called as `conv(x, edge_index, edge_weight=...)`; the others have no place for
+        weights of edges.
     aliases
         Other names that `build_model` accepts.
     """
@@ -65,6 +68,7 @@ class Convolution:
     default_norm: str = "none"
     width_unit: int = 1
     is_collapsed: bool = False
+    takes_weights: bool = False
     aliases: tuple[str, ...] = ()
 
 
@@ -122,6 +126,7 @@ CONVOLUTIONS: dict[str, Convolution] = {
             build=_gcn,
             summary="degree-normalised sum over the neighbours and the node itself, then a linear map",
             paper="Kipf and Welling 2017, Semi-Supervised Classification with GCNs (1609.02907)",
+            takes_weights=True,
         ),
         Convolution(
             name="sage",
@@ -158,6 +163,7 @@ CONVOLUTIONS: dict[str, Convolution] = {
             summary="Chebyshev polynomials of the graph's Laplacian up to degree two, each with a linear map "
             "of its own: neighbours up to two edges away in one layer",
             paper="Defferrard et al. 2016, Fast Localized Spectral Filtering on Graphs (1606.09375)",
+            takes_weights=True,
             aliases=("chebnet",),
         ),
         Convolution(
@@ -168,6 +174,7 @@ CONVOLUTIONS: dict[str, Convolution] = {
             "linear map: no hidden layer",
             paper="Wu et al. 2019, Simplifying Graph Convolutional Networks (1902.07153)",
             is_collapsed=True,
+            takes_weights=True,
         ),
     )
 }

@@ -76,7 +76,7 @@ class GNN(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Return the logits of every node.
 
         Parameters
@@ -85,20 +85,25 @@ class GNN(nn.Module):
             [num_nodes, in_channels] node features.
         edge_index
             [2, num_edges] int64 edges, source above target.
+        edge_weight
+            [num_edges] weights, for GCN, ChebNet and SGC; `None` for 1. GraphSAGE, GIN and GAT have no place
+            for them: there they change nothing.
 
         Returns
         -------
         Tensor
             [num_nodes, out_channels].
         """
+        takes_weights = find_convolution(self.config.architecture).takes_weights
+        weights = {"edge_weight": edge_weight} if takes_weights else {}
         for i, act in enumerate(self.act):
-            hidden = self.conv[i](x, edge_index)
+            hidden = self.conv[i](x, edge_index, **weights)
             if self.norm:
                 hidden = self.norm[i](hidden)
             if self.skip:
                 hidden = hidden + self.skip[i](x)
             x = self.dropout(act(hidden))
-        logits: Tensor = self.conv[-1](x, edge_index)
+        logits: Tensor = self.conv[-1](x, edge_index, **weights)
         return logits
 
 

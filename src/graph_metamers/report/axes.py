@@ -68,9 +68,16 @@ def base_layout(x_title: str, y_title: str) -> dict[str, Any]:
 
 
 def draw_horizontal(
-    figure: go.Figure, y: float, text: str, *, dash: str, above: bool, log: bool = False
+    figure: go.Figure,
+    y: float,
+    text: str,
+    *,
+    dash: str,
+    above: bool,
+    log: bool = False,
+    right: bool = False,
 ) -> None:
-    """Draw a grey line across the figure, with its meaning beside it."""
+    """Draw a grey line across the figure, with its meaning beside it, at the left or the right end."""
     figure.add_shape(
         type="line",
         xref="paper",
@@ -82,8 +89,8 @@ def draw_horizontal(
     )
     figure.add_annotation(
         xref="paper",
-        x=0.01,
-        xanchor="left",
+        x=0.99 if right else 0.01,
+        xanchor="right" if right else "left",
         # Annotations, unlike shapes, are placed in powers of ten on such an axis.
         y=math.log10(y) if log else y,
         yanchor="bottom" if above else "top",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graph_metamers.report.numbers import correlation, decibel, ends, number, percent
+from graph_metamers.report.numbers import correlation, decibel, ends, fraction, loss_number, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +42,13 @@ _SHARES = (
     "passing_share",
     "visible_share",
     "null_space_share",
+    "kept_degrees",
 )
 
 _FORMATS: Mapping[str, Callable[[float], str]] = {
     "snr_db": decibel,
+    "activation_loss": loss_number,
+    **dict.fromkeys(("edge_overlap", "homophily", "clustering"), fraction),
     **dict.fromkeys(_SHARES, percent),
     **dict.fromkeys(("spearman", "pearson", "cosine", "centred_cosine"), correlation),
 }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from graph_metamers.report.varied import unrelated
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,6 +68,8 @@ class LayerDistribution:
         Random pairs of real nodes: the pooled null.
     nearest
         Every node's nearest real node with another activation: what gate 2 has to beat.
+    unrelated
+        What chance is called.
     """
 
     model: ModelLabel
@@ -74,6 +78,7 @@ class LayerDistribution:
     chance: Distribution
     pairs: Distribution
     nearest: Distribution
+    unrelated: str
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,11 @@ class Trace:
     last_step, real_loss
         Steps spent, and the loss of the real graph that was found.
     chance_loss
-        Loss of unrelated features.
+        Loss of unrelated features, or of random edges.
     tolerance
         What was asked for.
+    unrelated
+        What chance is called.
     """
 
     model: ModelLabel
@@ -101,6 +108,7 @@ class Trace:
     real_loss: float
     chance_loss: float
     tolerance: float
+    unrelated: str
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ def layer_distribution(model: ModelLabel, layer: LayerAudit) -> LayerDistributio
         chance=distribution(torch.cat([start.chance_snr for start in layer.starts])),
         pairs=distribution(layer.null.snr),
         nearest=distribution(layer.null.nearest_snr),
+        unrelated=unrelated(layer),
     )
 
 
@@ -166,6 +175,7 @@ def trace(model: ModelLabel, layer: LayerAudit) -> Trace:
         real_loss=max(layer.metamer.activation_loss, SMALLEST_LOSS),
         chance_loss=layer.measures["activation_loss"].chance,
         tolerance=layer.metamer.tolerance,
+        unrelated=unrelated(layer),
     )
 
 

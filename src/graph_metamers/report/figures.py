@@ -87,7 +87,7 @@ def distribution_figure(entry: LayerDistribution) -> go.Figure:
     """
     figure = go.Figure()
     curves = (
-        ("unrelated features", entry.chance, CHANCE, "dash", 1.8),
+        (entry.unrelated, entry.chance, CHANCE, "dash", 1.8),
         ("random pairs of real nodes", entry.pairs, CHANCE, "dot", 2.2),
         ("nearest real node", entry.nearest, TEXT, "dashdot", 1.8),
         ("found", entry.found, series_colour(entry.model.index), "solid", 2.8),
@@ -148,7 +148,7 @@ def trace_figure(traces: Sequence[Trace]) -> go.Figure:
             mode="lines",
             name=f"{name}, unrelated",
             line={"color": colour, "width": 1.5, "dash": "dash"},
-            hovertext=[f"{name}, unrelated features: loss {number(trace.chance_loss)}"] * 2,
+            hovertext=[f"{name}, {trace.unrelated}: loss {number(trace.chance_loss)}"] * 2,
             hoverinfo="text",
         )
     figure.update_layout(base_layout("Step of the search", "Activation loss (no unit)"))

@@ -11,6 +11,7 @@ from graph_metamers.report.figures import distribution_figure
 from graph_metamers.report.labels import depths, model_labels
 from graph_metamers.report.numbers import count, decibel, percent
 from graph_metamers.report.plots import LegendEntry, Plot, plot
+from graph_metamers.report.varied import all_unrelated, vary_edges, vary_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +34,11 @@ GATES = (
 
 @dataclass(frozen=True)
 class GateRow:
-    """The gates of one layer of one model, a cell for each of `GATES`."""
+    """The gates of one layer of one model, a cell for each column; `None` where it does not apply."""
 
     model: ModelLabel
     layer: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell | None, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class EvidenceSection:
         How many random pairs of real nodes the pooled null has, at the fewest.
     num_equal
         How many pairs were left out because their activations are equal, at the most.
+    unrelated
+        What chance is.
+    features, edges
+        Whether features, and whether edges, vary in any audit.
     """
 
     figures: tuple[Plot, ...]
@@ -80,6 +85,9 @@ class EvidenceSection:
     odd: tuple[str, ...]
     num_pairs: str
     num_equal: str
+    unrelated: str
+    features: bool
+    edges: bool
 
 
 def evidence_section(audits: Sequence[Audit]) -> EvidenceSection | None:
@@ -89,16 +97,26 @@ def evidence_section(audits: Sequence[Audit]) -> EvidenceSection | None:
     pairs = zip(model_labels(audits), audits, strict=True)
     columns = [(label, layer) for label, audit in pairs for layer in audit.layers]
     found = [layer_distribution(label, layer) for label, layer in columns]
+    gates = [(name, text) for name, text in GATES if any(name in layer.measures for _, layer in columns)]
     return EvidenceSection(
         tuple(_figure(number, entry) for number, entry in enumerate(found)),
-        _legend([label for label, audit in zip(model_labels(audits), audits, strict=True) if audit.layers]),
-        tuple(text for _, text in GATES),
-        tuple(_gate_row(label, layer) for label, layer in columns),
+        _legend(
+            [label for label, audit in zip(model_labels(audits), audits, strict=True) if audit.layers],
+            all_unrelated(audits),
+        ),
+        tuple(text for _, text in gates),
+        tuple(
+            GateRow(label, layer.name, tuple(_cell(layer, name) for name, _ in gates))
+            for label, layer in columns
+        ),
         tuple((label, layer.name) for label, layer in columns),
         _measure_rows([layer for _, layer in columns]),
         tuple(sentence for entry in found for sentence in _odd_nodes(entry)),
         count(min(layer.null.num_pairs for _, layer in columns)),
         count(max(layer.null.num_equal for _, layer in columns)),
+        all_unrelated(audits),
+        bool(vary_features(audits)),
+        bool(vary_edges(audits)),
     )
 
 
@@ -109,21 +127,21 @@ def _figure(number: int, entry: LayerDistribution) -> Plot:
         heading=f"{entry.model.flagged}, layer {entry.layer}",
         alt=f"Half of the nodes have {decibel(entry.found.median)} or more; their nearest real nodes "
         f"{decibel(entry.nearest.median)}, random pairs of real nodes {decibel(entry.pairs.median)}, "
-        f"unrelated features {decibel(entry.chance.median)}",
+        f"{entry.unrelated} {decibel(entry.chance.median)}",
     )
 
 
-def _legend(models: Sequence[ModelLabel]) -> tuple[LegendEntry, ...]:
+def _legend(models: Sequence[ModelLabel], unrelated: str) -> tuple[LegendEntry, ...]:
     return (
         *(LegendEntry(f"{model.text}: what was found", model, "solid") for model in models),
         LegendEntry("each node's nearest real node", None, "dashdot", "text"),
         LegendEntry("random pairs of real nodes", None, "dot"),
-        LegendEntry("unrelated features (chance)", None, "dash"),
+        LegendEntry(f"{unrelated} (chance)", None, "dash"),
     )
 
 
-def _gate_row(model: ModelLabel, layer: LayerAudit) -> GateRow:
-    return GateRow(model, layer.name, tuple(measure_cell(layer.measures[name]) for name, _ in GATES))
+def _cell(layer: LayerAudit, name: str) -> Cell | None:
+    return measure_cell(layer.measures[name]) if name in layer.measures else None
 
 
 def _measure_rows(layers: Sequence[LayerAudit]) -> tuple[MeasureRow, ...]:
@@ -135,7 +153,7 @@ def _measure_rows(layers: Sequence[LayerAudit]) -> tuple[MeasureRow, ...]:
         MeasureRow(
             measure.label,
             measure.meaning,
-            tuple(measure_cell(own.measures[name]) if name in own.measures else None for own in layers),
+            tuple(_cell(own, name) for own in layers),
         )
         for name, measure in known.items()
         if name not in in_gates

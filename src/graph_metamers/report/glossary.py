@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graph_metamers.report.numbers import MINUS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graph_metamers.auditing import Audit
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("reference", "The real graph that was given: its features, edges and labels."),
@@ -94,3 +101,68 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("tolerance", "The activation loss that a metamer must not exceed."),
 )
 """(term, explanation), in the order in which a reader meets them."""
+
+EDGES: dict[str, str] = {
+    "metamer": "A graph with other edges, and the same number of neighbours at every node, whose "
+    "activations at a layer are those of the reference, within the tolerance, and whose edges "
+    "differ from the reference's by at least the minimal distance.",
+    "start": "One of several random graphs with the reference's degrees, from which a layer is searched.",
+    "chance": "What the same measure gives for a random graph with the same degrees. For an accuracy: "
+    "always answering the most frequent class.",
+    "scaled distance": "Share of the edges in either graph that are not in both, divided by the share that "
+    "is expected of a random graph with the same degrees: 0 = the reference, 1 = such a graph. It "
+    "can exceed 1.",
+    "gates": "Three questions to every node. Does the model predict the same class? Is its activation "
+    "closer to the reference's than any real node with another activation is, or equal? Are its "
+    "neighbours not the reference's again? A node that passes all three is a metamer on its own.",
+}
+"""What some terms mean where edges vary."""
+
+OF_EDGES: tuple[tuple[str, str], ...] = (
+    (
+        "random graph with the same degrees",
+        "The reference after very many random swaps of the ends of its edges: every node keeps its "
+        "number of neighbours, and nothing else is kept.",
+    ),
+    (
+        "edge overlap",
+        "Edges that two graphs have in common, over the edges that are in either (Jaccard index): 1 = "
+        "the same edges, 0 = none in common.",
+    ),
+    (
+        "label homophily",
+        "Share of edges that join two nodes of one class.",
+    ),
+    (
+        "clustering",
+        "Share of pairs of a node's neighbours that are joined themselves; mean over the nodes.",
+    ),
+    (
+        "front",
+        "Activation loss against edge overlap: a search that begins at the reference and replaces edges, "
+        "the cheapest first, until hardly any is left. It is what was found, so less may be possible.",
+    ),
+)
+"""Terms that are needed only where edges vary."""
+
+NOT_OF_EDGES = frozenset(
+    {"objective", "unrelated features", "visible distance", "null-space distance", "kind"}
+)
+
+
+def glossary(audits: Sequence[Audit]) -> tuple[tuple[str, str], ...]:
+    """The terms that a page about some audits needs, for features, edges or both."""
+    kinds = {audit.varies for audit in audits}
+    if "structure" not in kinds:
+        return GLOSSARY
+    if len(kinds) > 1:
+        return (
+            tuple((t, f"{text} Where edges vary: {EDGES[t]}" if t in EDGES else text) for t, text in GLOSSARY)
+            + OF_EDGES
+        )
+    own = tuple((t, EDGES.get(t, text)) for t, text in GLOSSARY if t not in NOT_OF_EDGES)
+    return own + OF_EDGES
+
+
+def _both(term: str, text: str) -> str:
+    return f"{text} Where edges vary: {EDGES[term]}" if term in EDGES else text

@@ -74,10 +74,11 @@ def title(audits: Sequence[Audit]) -> str:
     """
     names = _once([f"{a.model_name} (at chance)" if a.at_chance else a.model_name for a in audits])
     data = listed(_once([audit.dataset.name for audit in audits]))
-    matched = any(layer.num_metamers for audit in audits for layer in audit.layers)
+    layers = [layer for audit in audits for layer in audit.layers]
+    matched = any(layer.num_metamers or layer.front_holds_metamers for layer in layers)
     if matched:
         return f"What {listed(names)} {'matches' if len(names) == 1 else 'match'} on {data}"
-    steps = max((s.steps for audit in audits for layer in audit.layers for s in layer.starts), default=0)
+    steps = max((start.steps for layer in layers for start in layer.starts), default=0)
     return f"No metamer of {listed(names)} was found on {data} within {steps} steps"
 
 
@@ -85,8 +86,15 @@ def by_dataset(
     audits: Sequence[Audit],
 ) -> tuple[tuple[DatasetCard, tuple[tuple[ModelLabel, Audit], ...]], ...]:
     """The audits grouped by data set, with their labels, in the order given."""
+    return grouped(list(zip(model_labels(audits), audits, strict=True)))
+
+
+def grouped(
+    pairs: Sequence[tuple[ModelLabel, Audit]],
+) -> tuple[tuple[DatasetCard, tuple[tuple[ModelLabel, Audit], ...]], ...]:
+    """The same for audits that have their labels already."""
     groups: dict[str, list[tuple[ModelLabel, Audit]]] = {}
-    for label, audit in zip(model_labels(audits), audits, strict=True):
+    for label, audit in pairs:
         groups.setdefault(audit.dataset.fingerprint, []).append((label, audit))
     return tuple((group[0][1].dataset, tuple(group)) for group in groups.values())
 

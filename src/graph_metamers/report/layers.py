@@ -13,9 +13,10 @@ from graph_metamers.report.figures import depth_figure
 from graph_metamers.report.labels import depth_name, depths, model_labels
 from graph_metamers.report.numbers import count, ends, number, percent
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
+from graph_metamers.report.varied import UNRELATED, vary_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graph_metamers.auditing import Audit, LayerAudit
     from graph_metamers.report.curves import DepthPoint
@@ -35,10 +36,25 @@ class LayerRow:
     is_matched: bool
     found: str
     loss: Cell
-    visible: Cell
-    hidden: Cell
+    distances: tuple[Cell, ...]
     passing: Cell
     same: Cell
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """The layers of all audits in which the same thing varies.
+
+    Attributes
+    ----------
+    distances
+        Headings of the columns that say how far from the reference the layers' metamers are.
+    rows
+        One a layer.
+    """
+
+    distances: tuple[str, ...]
+    rows: tuple[LayerRow, ...]
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,12 @@ class LayersSection:
 
     Attributes
     ----------
-    figure, rows
-        Distance against depth, and the same in numbers.
+    figure
+        Distance of the features against depth; `None` where only edges vary.
+    tables
+        The layers in numbers, a table for features and one for edges.
+    of_edges
+        Whether edges vary in any audit.
     cross
         The cross-layer matrices of models with several audited layers.
     comparisons
@@ -88,8 +108,9 @@ class LayersSection:
         Whether any layer was searched from more than one.
     """
 
-    figure: Plot
-    rows: tuple[LayerRow, ...]
+    figure: Plot | None
+    tables: tuple[LayerTable, ...]
+    of_edges: bool
     cross: tuple[CrossTable, ...]
     comparisons: tuple[Comparison, ...]
     starts: str
@@ -100,12 +121,26 @@ def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
     """Section 3 of some audits; `None` without a layer."""
     if not depths(audits):
         return None
-    labels = model_labels(audits)
-    pairs = list(zip(labels, audits, strict=True))
+    pairs = list(zip(model_labels(audits), audits, strict=True))
+    features = [(label, audit) for label, audit in pairs if audit.varies == "features" and audit.layers]
+    counts = sorted({len(layer.starts) for audit in audits for layer in audit.layers})
+    return LayersSection(
+        _depth_plot(features) if features else None,
+        tuple(table for varies in UNRELATED if (table := _table(pairs, varies)).rows),
+        bool(vary_edges(audits)),
+        tuple(cross_table(label, audit) for label, audit in pairs if len(audit.layers) > 1),
+        comparisons(features),
+        str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
+        counts[-1] > 1,
+    )
+
+
+def _depth_plot(pairs: Sequence[tuple[ModelLabel, Audit]]) -> Plot:
+    audits = [audit for _, audit in pairs]
     lines = [(label, depth_points(audit)) for label, audit in pairs]
     names = {depth: depth_name(audits, depth) for depth in depths(audits)}
     minimum = max(layer.metamer.min_distance for audit in audits for layer in audit.layers)
-    figure = plot(
+    return plot(
         "plot-depth",
         depth_figure(lines, names, minimum),
         heading="How far the input is from the reference, layer by layer",
@@ -117,14 +152,24 @@ def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
             LegendEntry("limit: below it is the reference again", None, "dot"),
         ),
     )
-    counts = sorted({len(layer.starts) for audit in audits for layer in audit.layers})
-    return LayersSection(
-        figure,
-        tuple(_layer_row(label, layer) for label, audit in pairs for layer in audit.layers),
-        tuple(cross_table(label, audit) for label, audit in pairs if len(audit.layers) > 1),
-        comparisons(pairs),
-        str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
-        counts[-1] > 1,
+
+
+DISTANCES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "features": (("visible_distance", "Visible distance"), ("null_space_distance", "Null-space distance")),
+    "structure": (("edge_overlap", "Edge overlap"), ("input_distance", "Input distance")),
+}
+"""What varies -> (measure, heading) of the columns about distance."""
+
+
+def _table(pairs: Sequence[tuple[ModelLabel, Audit]], varies: str) -> LayerTable:
+    return LayerTable(
+        tuple(heading for _, heading in DISTANCES[varies]),
+        tuple(
+            _layer_row(label, layer)
+            for label, audit in pairs
+            for layer in audit.layers
+            if layer.varies == varies
+        ),
     )
 
 
@@ -167,8 +212,7 @@ def _layer_row(model: ModelLabel, layer: LayerAudit) -> LayerRow:
         is_matched=layer.is_matched,
         found=f"{layer.found} starts" if len(layer.starts) > 1 else _ONE_START[layer.num_metamers],
         loss=measure_cell(measures["activation_loss"]),
-        visible=measure_cell(measures["visible_distance"]),
-        hidden=measure_cell(measures["null_space_distance"]),
+        distances=tuple(measure_cell(measures[name]) for name, _ in DISTANCES[layer.varies]),
         passing=measure_cell(measures["passing_share"]),
         same=measure_cell(measures["prediction_agreement"]),
     )

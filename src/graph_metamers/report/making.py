@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from graph_metamers.report.curves import traces
 from graph_metamers.report.figures import trace_figure
-from graph_metamers.report.glossary import GLOSSARY
+from graph_metamers.report.glossary import glossary
 from graph_metamers.report.labels import by_dataset, depth_name, depths, model_labels
 from graph_metamers.report.numbers import count, number, percent, seconds
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
+from graph_metamers.report.varied import all_unrelated
 
 if TYPE_CHECKING:
     from graph_metamers.auditing import Audit, DatasetCard
@@ -96,6 +97,7 @@ class MakingSection:
     findings: tuple[ModelFinding, ...]
     glossary: tuple[tuple[str, str], ...]
     farthest: bool
+    unrelated: str
 
 
 def making_section(audits: Sequence[Audit]) -> MakingSection:
@@ -109,7 +111,7 @@ def making_section(audits: Sequence[Audit]) -> MakingSection:
         figures=tuple(_trace_plot(audits, traces(pairs, depth), depth) for depth in depths(audits)),
         legend=model_legend(
             [label for label, audit in pairs if audit.layers],
-            chance="dashed, same colour: unrelated features (chance)",
+            chance=f"dashed, same colour: {all_unrelated(audits)} (chance)",
             threshold="loss that was asked for",
         ),
         settings=_setting_groups(audits),
@@ -118,8 +120,9 @@ def making_section(audits: Sequence[Audit]) -> MakingSection:
             for label, audit in pairs
             for found in audit.checks.findings
         ),
-        glossary=GLOSSARY,
+        glossary=glossary(audits),
         farthest=any(audit.went_farther for audit in audits),
+        unrelated=all_unrelated(audits),
     )
 
 
@@ -170,7 +173,7 @@ def _search_rows(model: ModelLabel, audit: Audit) -> list[SearchRow]:
 def _trace_plot(audits: Sequence[Audit], found: Sequence[Trace], depth: int) -> Plot:
     alt = "; ".join(
         f"{trace.model.flagged}: loss {number(trace.real_loss)} after {trace.last_step} steps, "
-        f"unrelated features {number(trace.chance_loss)}"
+        f"{trace.unrelated} {number(trace.chance_loss)}"
         for trace in found
     )
     return plot(

@@ -95,6 +95,35 @@ def correlation(value: float) -> str:
     return "> 0.999" if value > 0.9995 else _minus(f"{value:.3f}")
 
 
+def fraction(value: float) -> str:
+    """A share as a number between 0 and 1, never rounded to either.
+
+    Examples
+    --------
+    >>> fraction(0.7034), fraction(0.0041), fraction(0.99996), fraction(1e-5), fraction(0.0)
+    ('0.703', '0.004', '> 0.999', '< 0.001', '0')
+    """
+    odd = _not_finite(value)
+    if odd is not None:
+        return odd
+    if value in (0, 1):
+        return f"{value:.0f}"
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    return "> 0.999" if 0.9995 < value < 1 else _minus(f"{value:.3f}")
+
+
+def loss_number(value: float) -> str:
+    """A loss, with two significant digits where two decimals are too few.
+
+    Examples
+    --------
+    >>> loss_number(0.5791), loss_number(0.0187), loss_number(0.00094)
+    ('0.58', '0.019', '9.4 × 10⁻⁴')
+    """
+    return number(value, 3 if 0.01 <= abs(value) < 0.1 else 2)
+
+
 def decibel(value: float) -> str:
     """A signal-to-noise ratio with its unit."""
     odd = _not_finite(value)

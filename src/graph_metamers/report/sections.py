@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import advice
 from graph_metamers.report.gates import evidence_section
-from graph_metamers.report.labels import by_dataset, model_labels
+from graph_metamers.report.labels import grouped, model_labels
 from graph_metamers.report.layers import layers_section
 from graph_metamers.report.making import making_section
+from graph_metamers.report.neighbourhoods import Drawings, drawings
 from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
+from graph_metamers.report.structure import structure_section
 from graph_metamers.report.summary import summary
+from graph_metamers.report.varied import vary_edges
 from graph_metamers.report.words import WordChanges, word_changes
 
 if TYPE_CHECKING:
@@ -52,11 +55,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Section 2: each of the audited data sets in the form that suits its features."""
+    """Section 2: each of the audited data sets in the form that suits its features; or the changed edges."""
 
     grids: tuple[PictureGrid, ...]
     words: tuple[WordChanges, ...]
     maps: tuple[HeatMaps, ...]
+    drawings: tuple[Drawings, ...]
 
 
 def _has_layers(audits: Sequence[Audit]) -> bool:
@@ -69,6 +73,7 @@ EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
         "pictures": _has_layers,
         "layers": _has_layers,
         "metamer": _has_layers,
+        "structure": lambda audits: _has_layers(vary_edges(audits)),
         "advice": lambda audits: bool(advice(audits)),
         "making": bool,
     }
@@ -91,17 +96,16 @@ def build_sections(audits: Sequence[Audit]) -> tuple[Section, ...]:
 
 
 def _pictures(audits: Sequence[Audit]) -> Pictures | None:
-    groups = by_dataset(audits)
+    pairs = list(zip(model_labels(audits), audits, strict=True))
+    features = [(label, audit) for label, audit in pairs if audit.varies == "features"]
+    groups = grouped(features)
     pictures = Pictures(
         tuple(grid for card, group in groups if (grid := picture_grid(card, group)) is not None),
-        tuple(
-            changes
-            for label, audit in zip(model_labels(audits), audits, strict=True)
-            if (changes := word_changes(label, audit)) is not None
-        ),
+        tuple(changes for label, audit in features if (changes := word_changes(label, audit)) is not None),
         tuple(maps for card, group in groups if (maps := heat_maps(card, group)) is not None),
+        tuple(drawn for label, audit in pairs if (drawn := drawings(label, audit)) is not None),
     )
-    return pictures if pictures.grids or pictures.words or pictures.maps else None
+    return pictures if any((pictures.grids, pictures.words, pictures.maps, pictures.drawings)) else None
 
 
 def _advice(audits: Sequence[Audit]) -> tuple[str, ...] | None:
@@ -113,6 +117,7 @@ _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object
     ("pictures", 2, "What it looks like", "Pictures", _pictures),
     ("layers", 3, "Layer by layer", "Layers", layers_section),
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
+    ("structure", 8, "What other edges cost", "Structure", structure_section),
     ("advice", 9, "What to do now", "What to do", _advice),
     ("making", 10, "How it was made", "How made", making_section),
 )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import verdict
 from graph_metamers.auditing.rules import kind_of
+from graph_metamers.auditing.wording import not_found
 from graph_metamers.report.labels import by_dataset, headline_layer, model_labels, title
 from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, ends, number, percent
+from graph_metamers.report.varied import unrelated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +81,8 @@ class ModelSummary:
         The verdict, without what is said for all models.
     headlines
         The three numbers; empty without an audited layer.
+    unrelated, not_found
+        What chance is, and what is said where no search found a metamer.
     """
 
     model: ModelLabel
@@ -91,6 +95,8 @@ class ModelSummary:
     num_test: str
     sentences: tuple[str, ...]
     headlines: tuple[Headline, ...]
+    unrelated: str
+    not_found: str
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,9 @@ def summary(audits: Sequence[Audit]) -> Summary:
 def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
     """The three numbers of a layer: how alike inside, how different outside, what the model says."""
     loss = layer.measures["activation_loss"]
-    distance = layer.measures["visible_distance"]
+    of_edges = layer.varies == "structure"
+    distance = layer.measures["input_distance" if of_edges else "visible_distance"]
+    one = "1: random graph" if of_edges else "1: unrelated"
     same = layer.measures["prediction_agreement"]
     scale = max(1.0, distance.value, distance.chance)
     found = [
@@ -150,7 +158,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             f"reproduced (1 {MINUS} activation loss)",
         ),
         Headline(
-            "How different is the input?",
+            "How different are the edges?" if of_edges else "How different is the input?",
             number(distance.value),
             number(distance.chance),
             ends(distance.interval, number),
@@ -158,8 +166,10 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             _share(distance.value / scale),
             _share(distance.chance / scale),
             "0: the reference",
-            "1: unrelated" if scale < 1.05 else f"{number(scale)} (1: unrelated)",
-            "distance of the features in the directions that the layer reads",
+            one if scale < 1.05 else f"{number(scale)} ({one})",
+            "share of edges that are others, over that of such a random graph"
+            if of_edges
+            else "distance of the features in the directions that the layer reads",
         ),
     ]
     # nan where the model has no output to compare.
@@ -199,6 +209,8 @@ def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> Mo
         num_test=count(test.num_items),
         sentences=sentences,
         headlines=headlines(layer) if layer else (),
+        unrelated=unrelated(audit),
+        not_found=not_found(layer) if layer else "",
     )
 
 

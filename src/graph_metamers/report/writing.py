@@ -19,6 +19,7 @@ from graph_metamers.report.labels import title
 from graph_metamers.report.plots import script_json
 from graph_metamers.report.sections import build_sections
 from graph_metamers.report.theme import css_variables, recolouring
+from graph_metamers.report.varied import lead
 from graph_metamers.storage import atomic_file, ensure_writable
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def render(audits: Sequence[Audit], *, files: Sequence[str] = ()) -> str:
     scripts = (get_plotlyjs(), own)
     return environment.get_template("report.html.j2").render(
         title=title(audits),
+        lead=lead(audits),
         sections=build_sections(audits),
         files=tuple(files),
         version=__version__,

@@ -1,6 +1,7 @@
 """Generating metamers: input + objective + solver -> Metamer."""
 
 from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.fronts import StructureFront, structure_front
 from graph_metamers.synthesis.generating import generate
 from graph_metamers.synthesis.metamer import Metamer
 from graph_metamers.synthesis.metamer_files import load_metamer, save_metamer
@@ -12,9 +13,11 @@ from graph_metamers.synthesis.solvers import (
     LBFGS,
     Adam,
     ExactSwaps,
+    InTurn,
     NullSpace,
     Rewire,
     SearchProgress,
+    StraightThrough,
     WordSwaps,
 )
 from graph_metamers.synthesis.status import Status
@@ -24,6 +27,7 @@ __all__ = [
     "Adam",
     "Budget",
     "ExactSwaps",
+    "InTurn",
     "Metamer",
     "NullSpace",
     "Objective",
@@ -31,10 +35,13 @@ __all__ = [
     "Rewire",
     "SearchProgress",
     "Status",
+    "StraightThrough",
+    "StructureFront",
     "WordSwaps",
     "check_search",
     "generate",
     "generate_many",
     "load_metamer",
     "save_metamer",
+    "structure_front",
 ]

@@ -13,7 +13,6 @@ from graph_metamers.inputs.coordinates import Coordinates, FeaturesThrough
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.synthesis.replaying import replayed
 from graph_metamers.synthesis.separating import separated
-from graph_metamers.synthesis.solvers.null_space import NullSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +84,7 @@ class CompressedSearch:
             return f"none: {self.outcome.reason}"
         rank, num_features = self.outcome.rank, len(self.outcome.basis)
         where = "searched" if isinstance(self.problem.searched, Coordinates) else "evaluated"
-        if isinstance(solver, NullSpace):
+        if solver.name == "null_space":
             where = "left as it was"
         return f"{where} in {rank} of {num_features} dimensions"
 

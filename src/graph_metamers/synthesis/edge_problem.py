@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.errors import ParameterError
+from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
+from graph_metamers.inputs.pairs import PairVariables
+from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums, reached_nodes
 from graph_metamers.synthesis.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from graph_metamers.inputs.structure import StructureVariables
+    from graph_metamers.inputs.edge_variables import EdgeVariables
     from graph_metamers.reading import ModelView
+    from graph_metamers.reading.recording import Tap
     from graph_metamers.synthesis.neighbour_sums import NeighbourSums
     from graph_metamers.types import Graph
 
@@ -31,7 +34,7 @@ NOT_TRIED = Refusal("not tried")
 
 @dataclass(frozen=True, eq=False)
 class EdgeProblem(Problem):
-    """A problem whose points are edges (see `StructureVariables`).
+    """A problem whose points are edges (see `StructureVariables` and `PairVariables`).
 
     Attributes
     ----------
@@ -45,14 +48,20 @@ class EdgeProblem(Problem):
         [n]; empty where all items have to.
     """
 
-    edges: StructureVariables | None = None
+    edges: EdgeVariables | None = None
     outcome: Compression | Refusal = NOT_TRIED
     reach: Sequence[Tensor] = ()
 
     @property
     def structure(self) -> StructureVariables:
-        """What may vary."""
-        assert self.edges is not None  # noqa: S101 (a default only because the base class has some)
+        """What may vary, where edges are rewired."""
+        assert isinstance(self.edges, StructureVariables)  # noqa: S101 (told by the solver, see `varying`)
+        return self.edges
+
+    @property
+    def pairs(self) -> PairVariables:
+        """What may vary, where pairs of nodes are chosen."""
+        assert isinstance(self.edges, PairVariables)  # noqa: S101 (told by the solver, see `varying`)
         return self.edges
 
     @property
@@ -68,7 +77,7 @@ class EdgeProblem(Problem):
     @property
     def seen(self) -> Graph:
         """The reference as the (compressed) model sees it."""
-        reference = self.structure.reference
+        reference = self.variables.reference
         if self.compression is None:
             return reference
         return self.compression.graph(reference, self.compression.coordinates(reference.x))
@@ -92,12 +101,37 @@ class EdgeProblem(Problem):
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
         return [(ours - theirs) / (theirs.square().sum() * len(pairs)).sqrt() for ours, theirs in pairs]
 
+    def activations_at(self, edge_index: Tensor) -> dict[str, Tensor]:
+        """The layers with other edges, without gradients."""
+        graph = copy.copy(self.seen)
+        graph.edge_index = edge_index
+        with torch.no_grad():
+            return {name: tap.value for name, tap in self.seen_view.taps(graph, list(self.targets)).items()}
+
+    def objective_of(self, taps: Mapping[str, Tap]) -> Tensor:
+        """What a search lowers, as in `Problem`; scalar, differentiable in what the layers depend on."""
+        parts = [self._mismatch(tap, self.choose(self.targets[name]))[0] for name, tap in taps.items()]
+        return torch.stack(parts).mean()
+
     def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
-        """What neighbours add up to, hop by hop; see `neighbour_sums`."""
-        return neighbour_sums(
+        """What neighbours add up to, hop by hop; see `neighbour_sums`.
+
+        Raises
+        ------
+        ModelError
+            If no gradient of the layers reaches a hop's messages, so that nothing can be weighed.
+        """
+        found = neighbour_sums(
             self.seen_view, self.seen, list(self.targets), generator,
             probes=probes, index=self.index, reach=self.reach,
         )  # fmt: skip
+        if found and not any(bool(one.weights.any()) for one in found):
+            raise ModelError(
+                f"the activations at {', '.join(self.targets)} must change with what nodes send along edges, "
+                "got gradients of zero: units are dead or saturated on the way. Choose another layer, or "
+                "scale the features"
+            )
+        return found
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
@@ -106,7 +140,7 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
     Parameters
     ----------
     problem
-        Whose variables are a `StructureVariables`.
+        Whose variables are `EdgeVariables`.
     objective
         Of the search.
 
@@ -133,6 +167,9 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         outcome = compress(problem.view, features, problem.targets, [(noise, read)])
     reach: list[Tensor] = []
     if problem.index is not None:
+        if not isinstance(variables, StructureVariables):
+            must = "left out with this solver: all items have to match"
+            raise ParameterError("index", must, problem.index.tolist())
         layers, graphs = list(problem.targets), [variables.reference, noise]
         reach = reached_nodes(problem.view, graphs, layers, problem.index, generator_for("reach", 0))
     if reach:  # else no messages are passed, and the solver will see

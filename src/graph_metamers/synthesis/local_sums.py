@@ -143,7 +143,7 @@ class SumCurvature:
         found = []
         for moment, reached in zip(self._moments, self._reach, strict=True):
             k = moment.shape[1]
-            mean = np.trace(moment, axis1=1, axis2=2) / k
+            mean = np.trace(moment, axis1=1, axis2=2) / max(k, 1)  # 0 directions behind dead units
             least = LEAST_CURVATURE * mean[reached].mean() if reached.any() else 0.0
             mean = mean + np.where(reached, np.float32(least), np.float32(0))
             shrunk = moment * np.float32(count / (count + PRIOR))

@@ -47,10 +47,10 @@ def measure(
     """
     variables, reference = problem.variables, problem.variables.reference
     graph = variables.discrete(solution.point)
-    losses, per_item, outputs = _losses(problem, graph)
+    losses, per_item, outputs = losses_of(problem, graph)
     if losses > config["tolerance"] and solution.matched_point is not None:
         graph = variables.discrete(solution.matched_point)
-        losses, per_item, outputs = _losses(problem, graph)
+        losses, per_item, outputs = losses_of(problem, graph)
     distance = variables.distance(graph, items)
     status = final_status(
         solution.status,
@@ -66,7 +66,7 @@ def measure(
         status=status,
         activation_loss=losses,
         relaxed_loss=solution.loss,
-        start_loss=_losses(problem, variables.discrete(start))[0],
+        start_loss=losses_of(problem, variables.discrete(start))[0],
         tolerance=config["tolerance"],
         min_distance=config["min_distance"],
         item_loss=per_item,
@@ -82,7 +82,7 @@ def measure(
     )
 
 
-def _losses(problem: Problem, graph: Graph) -> tuple[float, Tensor, dict[str, Tensor]]:
+def losses_of(problem: Problem, graph: Graph) -> tuple[float, Tensor, dict[str, Tensor]]:
     """Activation loss and item losses, [items], in float64, of a real graph, means over layers; outputs."""
     taps, outputs = problem.view.read(graph, list(problem.targets))
     pairs = [

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MEMINFO = Path("/proc/meminfo")
 GIB = 2**30
+SMALLER = "Name fewer nodes (index=, Features(mutable=...)), take LBFGS(history=1), or a smaller graph"
 
 
 def require_memory(solver: Solver, point: Tensor) -> None:
@@ -27,14 +28,26 @@ def require_memory(solver: Solver, point: Tensor) -> None:
     ParameterError
         With both figures and what would help.
     """
-    needed, free = solver.memory(point), free_bytes()
-    if point.device.type != "cpu" or free is None or needed <= free:
+    if point.device.type == "cpu":
+        require_bytes(solver.name, solver.memory(point), point.numel(), mend=SMALLER)
+
+
+def require_bytes(name: str, needed: int, numbers: int, *, mend: str) -> None:
+    """Raise if the solver of a name needs more bytes, for a point of so many numbers, than are free.
+
+    Raises
+    ------
+    ParameterError
+        With both figures and what would help.
+    """
+    free = free_bytes()
+    if free is None or needed <= free:
         return
     raise ParameterError(
         "solver",
         f"one that fits into the {free / GIB:.1f} GiB of memory that are free",
-        f"{solver.name}, which needs about {needed / GIB:.1f} GiB for {point.numel():,} numbers",
-        "Name fewer nodes (index=, Features(mutable=...)), take LBFGS(history=1), or a smaller graph",
+        f"{name}, which needs about {needed / GIB:.1f} GiB for {numbers:,} numbers",
+        mend,
     )
 
 

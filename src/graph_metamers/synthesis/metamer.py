@@ -130,6 +130,32 @@ class Metamer:
         distance = self.input_distance.items
         return distance if self.index is None or not len(distance) else distance[self.index]
 
+    @property
+    def message(self) -> str:
+        """How the search ended, in a sentence.
+
+        Of a search for edges that found nothing: within which budget, how near it came, and how near a random
+        graph with the same degrees is, if the search began at one.
+        """
+        edges = self._edges
+        if edges is None or self.status in _LOSS_MET:
+            return self.status.message
+        proposals = edges.get("proposals")
+        budget = "" if proposals is None else f"{proposals} proposals and "
+        began = "random graph" if self.config.get("init") == "noise" else "start"
+        found = (
+            f"Not found within a budget of {budget}{self.config.get('steps')} steps: "
+            f"best loss {self.activation_loss:.3g}, {began} {self.start_loss:.3g}."
+        )
+        return found if self.status is Status.MAX_STEPS else f"{found} {self.status.message}"
+
+    @property
+    def _edges(self) -> dict[str, Json] | None:
+        """What was asked for about edges; `None` if features varied."""
+        vary = self.config.get("vary")
+        edges = vary.get("edges") if isinstance(vary, dict) else None
+        return edges if isinstance(edges, dict) and edges.get("kind") == "structure" else None
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a folder; see `save_metamer`."""
         from graph_metamers.synthesis.metamer_files import save_metamer  # noqa: PLC0415 (it imports this file)
@@ -139,14 +165,14 @@ class Metamer:
     def __repr__(self) -> str:
         name = "Metamer" if self.is_metamer else "NotAMetamer"
         lines = [f"{label}: {value}" for label, value in self._summary()]
-        return f"{name}({self.status.message}\n  " + "\n  ".join(lines) + "\n)"
+        return f"{name}({self.message}\n  " + "\n  ".join(lines) + "\n)"
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{escape(label)}</th><td>{escape(value)}</td></tr>"
             for label, value in self._summary()
         )
-        return f"<p>{escape(self.status.message)}</p><table>{rows}</table>"
+        return f"<p>{escape(self.message)}</p><table>{rows}</table>"
 
     def _summary(self) -> list[tuple[str, str]]:
         shares = torch.tensor([0.5, 0.95], dtype=torch.float64)

@@ -182,11 +182,10 @@ def _sums(hop: Hop, probes: list[Tensor], reached: Tensor | None) -> NeighbourSu
     seen = torch.stack(probes)
     moment = torch.einsum("pnk,pnl->kl", seen, seen) / seen[..., 0].numel()
     values, directions = torch.linalg.eigh(moment)
-    if not values[-1] > 0:  # nothing that the probes saw depends on this hop: it has no weight
-        values = torch.ones_like(values)
     kept = values > LEAST_DIRECTION * values[-1]
     values, directions = values[kept], directions[:, kept]
-    strength = seen.square().sum(dim=2).mean(dim=0) / values.sum()
+    # A hop behind units that are dead has no direction left, and no weight.
+    strength = seen.square().sum(dim=2).mean(dim=0) / values.sum().clamp(min=1e-300)
     strength = strength + _least_weight(strength, reached)
     to_vectors = directions * values.sqrt()
     return NeighbourSums(

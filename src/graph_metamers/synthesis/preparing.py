@@ -10,31 +10,43 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from graph_metamers.checks import CheckReport, check
+from graph_metamers.checks import check
 from graph_metamers.errors import ModelError, ParameterError
-from graph_metamers.inputs import Variables, resolve_variables
+from graph_metamers.inputs.both import BothVariables
+from graph_metamers.inputs.compression import Refusal
+from graph_metamers.inputs.edge_variables import EdgeVariables
+from graph_metamers.inputs.edge_weights import EdgeWeightVariables
 from graph_metamers.inputs.feature_values import BinaryFeatures, BoundedFeatures, RangedFeatures
-from graph_metamers.inputs.slots import read_edges, read_features
-from graph_metamers.inputs.structure import StructureVariables, structure_of
+from graph_metamers.inputs.slots import read_edge_weights, read_edges, read_features
+from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.reading.view import prediction_among
 from graph_metamers.storage import environment, fingerprint
+from graph_metamers.synthesis.both_problem import BothProblem, both_problem
 from graph_metamers.synthesis.compressing import CompressedSearch, compressed_search
 from graph_metamers.synthesis.edge_problem import EdgeProblem, edge_problem
 from graph_metamers.synthesis.joining import JointRecord, JointSearch, joined, may_be_joined
 from graph_metamers.synthesis.measuring import agreement, measure
 from graph_metamers.synthesis.memory import require_memory
-from graph_metamers.synthesis.objectives import solver_for, variables_for
+from graph_metamers.synthesis.objectives import solver_for
 from graph_metamers.synthesis.problem import Problem
 from graph_metamers.synthesis.solvers import (
     LBFGS,
     ExactSwaps,
+    InTurn,
     NullSpace,
+    Rewire,
     Search,
     WordSwaps,
     resolve_solver,
+)
+from graph_metamers.synthesis.varying import (
+    features_of,
+    first_variables,
+    varies_features,
+    weight_variables,
 )
 
 if TYPE_CHECKING:
@@ -42,10 +54,13 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from graph_metamers.inputs import Variables
     from graph_metamers.synthesis.metamer import Metamer
     from graph_metamers.synthesis.settings import SearchSettings
     from graph_metamers.synthesis.solvers import Solution, Solver
     from graph_metamers.types import Graph, Json
+
+NO_FEATURES = Refusal("edge weights vary, and features do not")
 
 
 @dataclass(eq=False)
@@ -92,10 +107,14 @@ class PreparedSearches:
 
     def _first(self, start: Tensor) -> tuple[CompressedSearch, Solver]:
         objective = self.settings.objective
-        if isinstance(self.problem, EdgeProblem):
+        if not varies_features(self.settings.vary):
             solver = resolve_solver(self.settings.solver, self.problem)
             require_memory(solver, start)
-            return CompressedSearch(self.problem, start, self.problem.outcome), solver
+            if isinstance(self.problem, EdgeProblem):
+                return CompressedSearch(self.problem, start, self.problem.outcome), solver
+            if isinstance(self.problem, BothProblem):
+                return CompressedSearch(self.problem, start, self.problem.parts[1].outcome), solver
+            return CompressedSearch(self.problem, start, NO_FEATURES).replayed(), solver
         compressed = compressed_search(self.problem, start)
         found = resolve_solver(self.settings.solver, compressed.problem)
         solver = solver_for(objective, found, compressed.problem)
@@ -119,6 +138,8 @@ class PreparedSearches:
         settings = self.settings
         # Starts that share a clock would each get less of it.
         if len(seeds) < 2 or settings.objective != "match" or settings.budget.seconds is not None:
+            return None
+        if not varies_features(settings.vary):
             return None
         first, solver = self.ready(self.start(seeds[0]))
         if not isinstance(solver, LBFGS) or not may_be_joined(first, len(seeds)):
@@ -200,38 +221,32 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
     provenance = _provenance(model, graph)
     # The caller may be inside no_grad or inference_mode; a search needs gradients.
     with torch.inference_mode(False), torch.enable_grad(), view.borrow():
-        structure = structure_of(settings.vary)
-        variables: Any = (  # of features or of edges: what is done with them is the same from here on
-            variables_for(settings.objective, resolve_variables(settings.vary, graph))
-            if structure is None
-            else structure.variables(graph)
-        )
-        read = settings.vary if structure is None else "features"
-        report = check(model, graph, names, forward=forward, transform=transform, vary=read)
-        (report if structure is None else _about_edges(report)).raise_for_errors()
+        variables: Any = first_variables(settings, graph)
+        looked_at = settings.vary if isinstance(variables, EdgeVariables) else features_of(settings.vary)
+        check(model, graph, names, forward=forward, transform=transform, vary=looked_at).raise_for_errors()
         with torch.no_grad():
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
         items, num_items = _items(targets, graph)
         problem = Problem(view, variables, targets, _index(settings.index, num_items))
-        if structure is not None:
+        _require_energy(problem)
+        if variables is None:  # of weights: whether the layers react to them had to be read first
+            variables = weight_variables(settings, view, graph, targets)
+            problem = replace(problem, variables=variables)
+        if isinstance(variables, EdgeVariables):
             problem = edge_problem(problem, settings.objective)
             solver = resolve_solver(settings.solver, problem)
             if solver.name == ExactSwaps.name and settings.init == "noise":
                 settings = replace(settings, init="reference")  # where exact swaps begin in any case
-        _require_energy(problem)
-        if problem.index is not None and structure is None:
+        if isinstance(variables, BothVariables):
+            problem = both_problem(problem, settings.objective)
+        if problem.index is not None and not isinstance(problem, EdgeProblem):
             problem = problem.restricted(generator_for("probe", 0))
         expected = prediction_among(outputs, graph, items)
         searches = PreparedSearches(settings, problem, items, expected, provenance, started)
         # A task that does not fit the output is better refused before the search than after it.
         searches.agree(outputs)
         yield searches
-
-
-def _about_edges(report: CheckReport) -> CheckReport:
-    """Without what matters only where features vary."""
-    return CheckReport(tuple(one for one in report.findings if one.code != "constant-features"))
 
 
 def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
@@ -273,10 +288,17 @@ def _require_energy(problem: Problem) -> None:
             )
 
 
-def _describe(variables: Variables | StructureVariables, solver: Solver) -> dict[str, Json]:
-    if isinstance(variables, StructureVariables):
-        return {"edges": variables.describe()}
+def _describe(
+    variables: Variables | EdgeVariables | EdgeWeightVariables | BothVariables, solver: Solver
+) -> dict[str, Json]:
+    if isinstance(variables, EdgeVariables | EdgeWeightVariables):
+        edges = variables.describe()
+        if isinstance(solver, Rewire) and isinstance(variables, StructureVariables):
+            edges["proposals"] = solver.proposals * len(variables.lists.active)
+        return {"edges": edges}
     described: dict[str, Json] = {}
+    if isinstance(variables, BothVariables):
+        described["edges"] = variables.describe()
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {
             "kind": values.kind,
@@ -286,7 +308,7 @@ def _describe(variables: Variables | StructureVariables, solver: Solver) -> dict
             entry["low"], entry["high"] = values.low, values.high
         if isinstance(values, RangedFeatures):
             entry["range"] = "each feature's own"
-        if isinstance(solver, WordSwaps):
+        if isinstance(solver, WordSwaps | InTurn):
             entry["ones"] = "per_node"
         elif isinstance(values, BinaryFeatures):
             entry["ones"], entry["slope"] = values.ones, values.slope
@@ -299,6 +321,8 @@ def _provenance(model: nn.Module, graph: Graph) -> dict[str, Json]:
     return {
         "model": type(model).__name__,
         "model_fingerprint": fingerprint(weights),
-        "reference_fingerprint": fingerprint({**read_features(graph), **read_edges(graph)}),
+        "reference_fingerprint": fingerprint(
+            {**read_features(graph), **read_edges(graph), **read_edge_weights(graph)}
+        ),
         **environment(),
     }

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.inputs import Init
+from graph_metamers.inputs import Init, structure_of
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.objectives import OBJECTIVES
-from graph_metamers.synthesis.solvers import SOLVER_NAMES, SearchProgress
+from graph_metamers.synthesis.solvers import SOLVER_NAMES, SearchProgress, require_edge_solver
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,6 +69,7 @@ class SearchSettings:
             min_distance=min_distance,
             seed=0,
             objective=others["objective"],
+            vary=others["vary"],
         )
         if budget is not None and not isinstance(budget, Budget):
             raise ParameterError("budget", "a Budget, such as Budget(steps=2000)", budget)
@@ -112,6 +113,7 @@ def check_search(
     min_distance: float,
     seed: int,
     objective: str = "match",
+    vary: object = "features",
 ) -> None:
     """Check the settings of a search that need neither model nor graph; call it before anything long.
 
@@ -127,6 +129,18 @@ def check_search(
     check_real("tolerance", tolerance, low=0)
     check_real("min_distance", min_distance, low=0)
     check_seed(seed)
+    if structure_of(vary) is not None:
+        _check_edge_search(objective, init, solver)
+
+
+def _check_edge_search(objective: str, init: str, solver: str | Solver) -> None:
+    """Refuse what is about features."""
+    if objective != "match":
+        raise ParameterError("objective", "'match' where edges vary", objective)
+    if init == "permuted":
+        raise ParameterError("init", "'noise' or 'reference' where edges vary", init)
+    if isinstance(solver, str) and solver != "auto":
+        require_edge_solver(solver)
 
 
 def check_seed(seed: int) -> int:

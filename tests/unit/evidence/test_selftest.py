@@ -11,7 +11,7 @@ import torch
 from torch_geometric.utils import to_networkx
 
 import graph_metamers as gm
-from graph_metamers.evidence import selftest_runs
+from graph_metamers.evidence import selftest_runs, selftesting
 from graph_metamers.evidence.null import EQUAL_SNR, NullDistribution
 from graph_metamers.evidence.planted import Linear, Mixing, Reader, invertible, planted
 from graph_metamers.evidence.planted_graphs import NUM_NODES, kept_edges, planted_graph, rewired
@@ -21,10 +21,19 @@ SEED = 1  # with which the lookup comes back to the reference
 INVARIANCES = {"ignored columns", "duplicated columns", "ignored edges", "null space"}
 SEARCHES_THAT_COME_BACK = {"identity", "invertible map", "lookup by name"}
 SENSITIVITIES = {*SEARCHES_THAT_COME_BACK, "another class", "nearest real node", "other edges"}
-NUM_CASES = len(CASES)
+ABOUT_FEATURES = tuple(case for case in CASES if case.run.__module__ == selftest_runs.__name__)
+NUM_CASES = len(ABOUT_FEATURES)
 COLUMNS = {"ignored columns", "duplicated columns"}
 
 real_gates, real_generate = selftest_runs.gates, selftest_runs.generate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_these_cases():
+    """Those of searches for edges have a file of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selftesting, "CASES", ABOUT_FEATURES)
+        yield
 
 
 @pytest.fixture(scope="module")

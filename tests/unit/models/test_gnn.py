@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from dataclasses import FrozenInstanceError
 from itertools import product
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from torch import nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.models import GNN, ModelConfig, build_model, list_activation_functions, list_models
+from graph_metamers.models.convolutions import find_convolution
 from graph_metamers.models.norms import NORMS
 
 NAMES = [info.name for info in list_models()]
@@ -254,3 +256,30 @@ def test_a_task_without_classes_is_refused():
 def test_every_architecture_is_listed_with_its_paper():
     assert NAMES == ["gcn", "sage", "gin", "gat", "cheb", "sgc"]
     assert all(info.summary and info.paper for info in list_models())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_weights_and_with_ones_a_model_computes_what_its_convolutions_do(name):
+    x, edge_index = random_graph()
+    model = build_model(name, TASK, num_layers=2, dropout=0.0, seed=1).eval()
+    hidden = x
+    for number, conv in enumerate(model.conv):
+        hidden = conv(hidden, edge_index)
+        if number < len(model.act):
+            hidden = model.norm[number](hidden) if model.norm else hidden
+            hidden = model.act[number](hidden)
+    assert torch.equal(model(x, edge_index), hidden)
+    torch.testing.assert_close(model(x, edge_index, torch.ones(edge_index.shape[1])), hidden)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_reach_the_convolutions_that_have_a_place_for_them(name):
+    x, edge_index = random_graph()
+    model = build_model(name, TASK, num_layers=1, seed=1).eval()
+    weights = torch.rand(edge_index.shape[1], generator=torch.Generator().manual_seed(0)) + 0.5
+    takes = "edge_weight" in inspect.signature(model.conv[0].forward).parameters
+    assert takes == (name in ("gcn", "cheb", "sgc")) == find_convolution(name).takes_weights
+    found = model(x, edge_index, edge_weight=weights)
+    expected = model.conv[0](x, edge_index, **({"edge_weight": weights} if takes else {}))
+    assert torch.equal(found, expected)
+    assert torch.equal(found, model(x, edge_index)) != takes

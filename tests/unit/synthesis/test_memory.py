@@ -10,7 +10,9 @@ from graph_metamers.synthesis import memory
 from graph_metamers.synthesis.memory import free_bytes, require_memory
 
 
-@pytest.mark.parametrize("solver", [gm.LBFGS(), gm.Adam(), gm.WordSwaps(), gm.NullSpace()])
+@pytest.mark.parametrize(
+    "solver", [gm.LBFGS(), gm.Adam(), gm.WordSwaps(), gm.NullSpace(), gm.StraightThrough()]
+)
 def test_a_search_that_does_not_fit_is_refused_with_both_figures(solver):
     huge = torch.empty(1).expand(10**13)
     with pytest.raises(

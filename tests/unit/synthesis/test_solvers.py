@@ -30,6 +30,7 @@ class LeastSquares:
     num_directions: int = 12
     blocks = ONE_BLOCK
     tape: None = None
+    variables: None = None
     open_slope: float = 0.0
 
     @property
@@ -184,7 +185,8 @@ def test_auto_follows_the_problem():
         assert resolve_solver(name, LeastSquares()).name == name
     with pytest.raises(
         gm.ParameterError,
-        match="'auto', 'adam', 'exact_swaps', 'lbfgs', 'null_space', 'rewire', 'word_swaps'",
+        match="'auto', 'adam', 'exact_swaps', 'in_turn', 'lbfgs', 'null_space', 'rewire', "
+        "'straight_through', 'word_swaps'",
     ):
         resolve_solver("newton", LeastSquares())
 

@@ -183,3 +183,83 @@ def test_edges_that_a_model_does_not_look_at_are_free_and_others_need_messages()
     assert metamer.activation_loss == 0
     with pytest.raises(gm.ParameterError, match="receives no messages"):
         gm.generate(Dense(looks=True), drawn(), "output", vary="structure")
+
+
+def test_features_may_be_the_same_everywhere_where_edges_vary():
+    ring = torch.arange(12)
+    edge_index = torch.stack([torch.cat([ring, (ring + 1) % 12]), torch.cat([(ring + 1) % 12, ring])])
+    graph = Data(x=torch.ones(12, 16), edge_index=edge_index)
+    assert gm.generate(BASIC["gin"](), graph, "output", vary="structure", tolerance=1e-10).is_metamer
+    assert gm.check(BASIC["gin"]().eval(), graph, vary="structure").ok
+    with pytest.raises(gm.CheckError, match="must differ between nodes"):
+        gm.generate(BASIC["gin"](), graph, "output", vary=gm.Features(kind="continuous"))
+
+
+def test_a_search_that_found_nothing_says_how_far_it_came():
+    options = {"vary": "structure", "solver": gm.Rewire(proposals=20), "tolerance": 0.0}
+    graph = drawn()
+    metamer = gm.generate(BASIC["gcn"](), graph, "output", budget=gm.Budget(steps=60), **options)
+    assert not metamer.is_metamer
+    expected = (
+        f"Not found within a budget of {20 * graph.num_edges} proposals and 60 steps: "
+        f"best loss {metamer.activation_loss:.3g}, random graph {metamer.start_loss:.3g}."
+    )
+    assert metamer.status is gm.Status.MAX_STEPS
+    assert metamer.message == expected
+    for text in (repr(metamer), metamer._repr_html_()):
+        assert expected in text
+        assert "exist" not in text
+    near = gm.generate(
+        BASIC["gcn"](), graph, "output", init="reference", budget=gm.Budget(steps=60), **options
+    )
+    assert near.message == near.status.message  # it was at the reference already
+    features = gm.generate(BASIC["gcn"](), graph, "output", budget=gm.Budget(steps=2), tolerance=0.0)
+    assert features.message == features.status.message
+    found = gm.generate(BASIC["gcn"](), graph, "output", **{**options, "tolerance": 10.0})
+    assert found.message == gm.Status.CONVERGED.message
+
+
+def test_a_model_need_not_read_features_where_edges_vary():
+    class WithoutFeatures(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.own, self.gnn = torch.nn.Embedding(60, 16), BASIC["sage"]()
+
+        def forward(self, x, edge_index):
+            return self.gnn(self.own.weight, edge_index)
+
+    metamer = gm.generate(WithoutFeatures(), drawn(), "output", vary="structure", **FEW, tolerance=1e-4)
+    assert metamer.activation_loss < metamer.start_loss
+    with pytest.raises(gm.CheckError, match="gradient"):
+        gm.generate(WithoutFeatures(), drawn(), "output", vary=gm.Features(kind="continuous"))
+
+
+def test_saturated_units_are_refused_with_the_reason():
+    class Saturated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gnn = BASIC["gin"]()
+
+        def forward(self, x, edge_index):
+            return torch.tanh(1e9 * self.gnn(x, edge_index))
+
+    torch.manual_seed(0)
+    with pytest.raises(gm.ModelError, match="dead or saturated"):
+        gm.generate(Saturated(), drawn(), "output", vary="structure", **FEW)
+
+
+class OneDeadHop(torch.nn.Module):
+    """The second hop adds what a saturated unit makes of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = SGConv(16, 4, K=1), SGConv(16, 4, K=1)
+
+    def forward(self, x, edge_index):
+        return torch.tanh(1e9 * self.first(x, edge_index)) + self.second(x, edge_index)
+
+
+def test_a_hop_behind_dead_units_is_left_out_and_the_others_guide():
+    torch.manual_seed(0)
+    metamer = gm.generate(OneDeadHop(), drawn(), "output", vary="structure", **FEW)
+    assert metamer.activation_loss < metamer.start_loss

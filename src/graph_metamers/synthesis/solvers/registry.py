@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.inputs.edge_weights import EdgeWeightVariables
 from graph_metamers.parameters import check_choice
+from graph_metamers.synthesis.both_problem import BothProblem
 from graph_metamers.synthesis.edge_problem import EdgeProblem
 from graph_metamers.synthesis.solvers.adam import Adam
 from graph_metamers.synthesis.solvers.exact_swaps import ExactSwaps
+from graph_metamers.synthesis.solvers.in_turn import InTurn
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.rewire import Rewire
+from graph_metamers.synthesis.solvers.straight_through import StraightThrough
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 if TYPE_CHECKING:
@@ -27,12 +31,16 @@ MOST_DIRECTIONS = 512  # a swap costs as many operations
 SOLVERS: dict[str, Callable[[], Solver]] = {
     Adam.name: Adam,
     ExactSwaps.name: ExactSwaps,
+    InTurn.name: InTurn,
     LBFGS.name: LBFGS,
     NullSpace.name: NullSpace,
     Rewire.name: Rewire,
+    StraightThrough.name: StraightThrough,
     WordSwaps.name: WordSwaps,
 }
 SOLVER_NAMES = ("auto", *SOLVERS)
+EDGE_SOLVERS = (Rewire.name, ExactSwaps.name, StraightThrough.name)
+WEIGHT_SOLVERS = (LBFGS.name, Adam.name)
 
 
 def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
@@ -45,16 +53,50 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     ParameterError
         If there is no solver of that name.
     """
+    if isinstance(solver, str):
+        check_choice("solver", solver, SOLVER_NAMES)
+    variables: Any = problem.variables
+    if isinstance(variables, EdgeWeightVariables):
+        _require_weight_solver(solver)
+    if isinstance(problem, BothProblem):
+        _require_both_solver(solver)
     if not isinstance(solver, str):
         return solver
-    check_choice("solver", solver, SOLVER_NAMES)
+    if isinstance(problem, BothProblem):
+        return InTurn()
     if isinstance(problem, EdgeProblem):
-        if solver not in ("auto", Rewire.name, ExactSwaps.name):
-            raise ParameterError("solver", "'rewire', 'exact_swaps' or 'auto' where edges vary", solver)
-        return ExactSwaps() if solver == ExactSwaps.name else Rewire()
+        solver = Rewire.name if solver == "auto" else solver
+        require_edge_solver(solver)
+        return SOLVERS[solver]()
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     if solver == "auto":
         swaps = problem.is_binary and problem.num_directions <= MOST_DIRECTIONS
         solver = WordSwaps.name if swaps else Adam.name
     return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver == Adam.name else SOLVERS[solver]()
+
+
+def require_edge_solver(solver: str) -> None:
+    """Check the name of a solver for edges.
+
+    Raises
+    ------
+    ParameterError
+        If it is another solver's.
+    """
+    if solver not in EDGE_SOLVERS:
+        names = ", ".join(f"{name!r}" for name in EDGE_SOLVERS)
+        raise ParameterError("solver", f"{names} or 'auto' where edges vary", solver)
+
+
+def _require_both_solver(solver: str | Solver) -> None:
+    name = solver if isinstance(solver, str) else solver.name
+    if name in SOLVERS and name != InTurn.name:
+        raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", name)
+
+
+def _require_weight_solver(solver: str | Solver) -> None:
+    """Of our own solvers, those that move numbers; another one of the user's may do what it likes."""
+    name = solver if isinstance(solver, str) else solver.name
+    if name in SOLVERS and name not in WEIGHT_SOLVERS:
+        raise ParameterError("solver", "'lbfgs', 'adam' or 'auto' where edge weights vary", name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from graph_metamers.synthesis.status import Status
@@ -133,6 +133,12 @@ class Search:
         return self.budget.steps - self.steps
 
     @property
+    def seconds_left(self) -> float | None:
+        """Until the time limit; `None` without one."""
+        limit = self.budget.seconds
+        return None if limit is None else max(1e-3, limit - (time.monotonic() - self._started))
+
+    @property
     def is_late(self) -> bool:
         """Whether the time limit is over."""
         limit = self.budget.seconds
@@ -181,6 +187,11 @@ class Search:
     def begin_anew(self) -> None:
         """Note that the search begins anew."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more may be spent, or nothing more is to be gained."""
+        return self.is_late or self.steps_left <= 0 or self._best_loss <= self.tolerance
+
     def finish(self, status: Status, last_point: Tensor) -> Solution:
         """The solution: the best point that was recorded."""
         best = self.best_point
@@ -199,3 +210,39 @@ class Search:
         if self.steps - self._milestone[0] >= STALL_WINDOW:
             return Status.STALLED
         return None
+
+
+class PartOfSearch(Search):
+    """A stage of a search, with a budget and stop rules of its own; its records go into the whole.
+
+    Parameters
+    ----------
+    whole
+        The search.
+    steps
+        Evaluations that the stage may spend.
+    lift
+        From a point of the stage to one of the whole; default: the same.
+    """
+
+    def __init__(
+        self, whole: Search, steps: int, lift: Callable[[Tensor], Tensor] = lambda point: point
+    ) -> None:
+        budget = replace(whole.budget, steps=max(1, min(steps, whole.steps_left)))
+        super().__init__(budget, whole.tolerance, lambda _progress: None)
+        self._whole, self._lift, self._spent_before = whole, lift, whole.steps
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time limit of the whole is over."""
+        return self._whole.is_late
+
+    def record(self, point: Tensor | Callable[[], Tensor], loss: float) -> Status | None:
+        """Note a point in the stage and in the whole; the whole may say that everything has to stop."""
+        status = super().record(point, loss)
+        self._whole.steps = self._spent_before + self.steps
+        if not callable(point):
+            point = point.detach().clone()
+        lifted = self._lift
+        whole = self._whole.record(lambda: lifted(point() if callable(point) else point), loss)
+        return status if whole in (None, Status.STALLED) else whole

@@ -12,9 +12,11 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.set_matching import CHUNK, Annealer, Schedule, SetMatching
 from graph_metamers.parameters import check_choice, check_integer, check_real
 from graph_metamers.randomness import generator_for
+from graph_metamers.synthesis.solvers.search import PartOfSearch
 from graph_metamers.synthesis.solvers.word_descent import WordDescent
 from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES, NodeCurvature, WordMetric
 from graph_metamers.synthesis.solvers.word_slot import WordSlot
+from graph_metamers.synthesis.solvers.word_targets import MOST_EVALUATIONS, sums_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 ReferenceWords = Literal["forbid", "charge", "free"]
 ColumnSums = Literal["free", "kept"]
 
-HOTTEST, COLDEST = 1.0, 0.01  # in units of a word's mean squared length
+HOTTEST, WARM, COLDEST = 1.0, 0.02, 0.01  # in units of a word's mean squared length
 REPORTS = 10  # evaluations while annealing
+FEWEST_AHEAD = 10  # evaluations that must be left to look ahead
 BYTES_OF_AN_ENTRY = 40  # of features, for the kernel's table, the order of the first words, and gradients
 PROBES_SHARE = 4  # at most one evaluation in so many is a probe of curvature at the reference
 
@@ -60,6 +63,10 @@ class WordSwaps:
     column_sums
         `kept`: every word also stays in as many nodes as it was in; the search then starts from the
         reference itself and swaps words between nodes, whose sums are compared in one metric for all.
+    redirections
+        How often, after a descent, sums are aimed anew at where a continuous descent on what the model reads
+        leads from there: for searches in which the sums of the reference are not the ones to match, since
+        its edges are others. Not with `column_sums="kept"`, or where the model takes words and no sums.
 
     Notes
     -----
@@ -74,6 +81,7 @@ class WordSwaps:
     reference_words: ReferenceWords = "forbid"
     penalty: float = 5.0
     column_sums: ColumnSums = "free"
+    redirections: int = 0
     name: ClassVar[str] = "word_swaps"
 
     def __post_init__(self) -> None:
@@ -81,6 +89,7 @@ class WordSwaps:
         check_choice("reference_words", self.reference_words, get_args(ReferenceWords))
         check_real("penalty", self.penalty, low=0)
         check_choice("column_sums", self.column_sums, get_args(ColumnSums))
+        check_integer("redirections", self.redirections, low=0)
 
     def memory(self, point: Tensor) -> int:
         """See `Solver.memory`."""
@@ -100,8 +109,26 @@ class WordSwaps:
         if status is None:
             for slot in slots.values():
                 slot.annealer.restart()
-            status = WordDescent(problem, slots, search, exchanges=self.column_sums == "kept").run()
+            status = self._descend(problem, slots, search)
         return search.finish(status, start)
+
+    def _descend(self, problem: Problem, slots: Mapping[str, WordSlot], search: Search) -> Status:
+        """Descents, and between two of them sums that are aimed anew."""
+        aimed = problem.is_compressed and self.column_sums == "free"
+        rounds = self.redirections if aimed else 0
+        for number in range(rounds + 1):
+            part = PartOfSearch(search, search.steps_left // (rounds + 1 - number))
+            status = WordDescent(problem, slots, part, exchanges=self.column_sums == "kept").run()
+            if search.is_over or number == rounds or search.steps_left < FEWEST_AHEAD:
+                break
+            sums, spent = sums_ahead(problem, slots, min(MOST_EVALUATIONS, search.steps_left - 1))
+            search.steps += spent
+            for name, slot in slots.items():
+                slot.annealer.restart(items=slot.annealer.items, targets=sums[name])
+                for _ in slot.annealer.anneal(Schedule(self.proposals * slot.num_words, WARM, COLDEST)):
+                    pass
+                slot.annealer.restart()
+        return status
 
     def _slots(self, problem: Problem, start: Tensor, search: Search) -> dict[str, WordSlot]:
         values = problem.variables.values

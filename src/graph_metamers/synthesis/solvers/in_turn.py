@@ -1,0 +1,91 @@
+"""Edges first, then features of the graph with these edges: a metamer that shares neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.inputs.coordinates import Coordinates
+from graph_metamers.synthesis.both_problem import BothProblem
+from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.rewire import Rewire
+from graph_metamers.synthesis.solvers.search import PartOfSearch, Search
+from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
+from graph_metamers.synthesis.status import Status
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from graph_metamers.synthesis.compressing import CompressedSearch
+    from graph_metamers.synthesis.problem import Problem
+    from graph_metamers.synthesis.solvers.search import Solution, Solver
+
+SHARE_OF_EDGES = 8  # one evaluation in so many goes into edges
+REDIRECTIONS = 6
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Rewires the reference, then changes the features of the rewired graph until activations match.
+
+    Rewiring alone leaves an error that no other edges would mend; features that differ from the reference's
+    anyway make up for it.
+
+    Parameters
+    ----------
+    rewire
+        How edges are found.
+    features
+        How features are found; default: L-BFGS where the loss is smooth in them, for binary features word
+        swaps that aim anew as they go.
+
+    Notes
+    -----
+    Ours. Of `Budget.steps`, an eighth goes into edges. The trace is that of the features.
+    """
+
+    rewire: Rewire = field(default_factory=Rewire)
+    features: Solver | None = None
+    name: ClassVar[str] = "in_turn"
+
+    def memory(self, point: Tensor) -> int:
+        """See `Solver.memory`."""
+        return max(self.rewire.memory(point), WordSwaps().memory(point))
+
+    def solve(self, problem: Problem, start: Tensor, search: Search) -> Solution:
+        """See `Solver.solve`."""
+        if not isinstance(problem, BothProblem):
+            raise ParameterError("solver", "another one unless features and edges vary", self.name)
+        both, edges = problem.parts
+        start_edges, start_features = both.split(start)
+        rewired = self._rewired(edges, start_edges, search)
+        if search.is_over:
+            return search.finish(Status.TIME_LIMIT if search.is_late else Status.MAX_STEPS, start)
+        ready = problem.features_with(both.edges.edge_index(rewired), start_features)
+        solver = self.features or _solver_for(ready.problem)
+        if not isinstance(solver, WordSwaps):
+            ready = ready.replayed()
+        stage = PartOfSearch(
+            search, search.steps_left, lambda point: both.point_of(rewired, _lifted(ready, point))
+        )
+        found = solver.solve(ready.problem, ready.start, stage)
+        return search.finish(found.status, start)
+
+    def _rewired(self, edges: Problem, start: Tensor, search: Search) -> Tensor:
+        """Edges, as a point, [p]; what the search of the edges alone tells is not of the whole."""
+        budget = Budget(max(1, search.steps_left // SHARE_OF_EDGES), search.seconds_left)
+        stage = Search(budget, search.tolerance, search.notify)
+        found = self.rewire.solve(edges, start, stage)
+        search.steps += stage.steps
+        return found.point
+
+
+def _solver_for(problem: Problem) -> Solver:
+    return LBFGS() if problem.is_smooth else WordSwaps(redirections=REDIRECTIONS)
+
+
+def _lifted(ready: CompressedSearch, point: Tensor) -> Tensor:
+    space = ready.problem.searched
+    return space.lift(point) if isinstance(space, Coordinates) else point

@@ -1,0 +1,151 @@
+"""Structure and features vary together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GCN
+
+import graph_metamers as gm
+from graph_metamers.metrics.fidelity import activation_loss
+
+BUDGET = gm.Budget(steps=600)
+FEW = gm.InTurn(rewire=gm.Rewire(proposals=300))
+
+
+def drawn(nodes=60, edges=150, *, words=False, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    pairs = torch.randint(nodes, (2, edges), generator=generator)
+    pairs = pairs[:, pairs[0] != pairs[1]].sort(dim=0).values.unique(dim=1)
+    x = torch.randn(nodes, 40, generator=generator)
+    if words:
+        x = (x > 1).float()
+        x[x.sum(dim=1) == 0, 0] = 1
+    return Data(x=x, edge_index=torch.cat([pairs, pairs.flip(0)], dim=1))
+
+
+def model():
+    torch.manual_seed(0)
+    return GCN(40, 8, num_layers=2, out_channels=3)
+
+
+def keys(graph):
+    return set(map(tuple, graph.edge_index.T.tolist()))
+
+
+def plain_loss(net, metamer, graph):
+    net.eval()
+    with torch.no_grad():
+        ours, theirs = (net(g.x, g.edge_index).double() for g in (metamer.graph, graph))
+    return float(activation_loss(ours, theirs))
+
+
+@pytest.mark.parametrize("vary", [("features", "structure"), ["structure", gm.Features(ones="per_node")]])
+def test_words_and_edges_are_others_as_many_as_before_and_the_model_sees_the_same(vary):
+    net, graph = model(), drawn(words=True)
+    before = graph.clone()
+    metamer = gm.generate(net, graph, "output", vary=vary, solver=FEW, budget=BUDGET, tolerance=1e-4)
+    found = metamer.graph
+    assert not keys(found) & keys(graph)
+    assert not bool(((found.x > 0) & (graph.x > 0)).any())
+    assert torch.equal(found.x.sum(dim=1), graph.x.sum(dim=1))
+    assert set(found.x.unique().tolist()) == {0.0, 1.0}
+    for side in range(2):
+        degrees = [torch.bincount(g.edge_index[side], minlength=60) for g in (found, graph)]
+        assert torch.equal(*degrees)
+    assert metamer.activation_loss < 0.1 * metamer.start_loss
+    assert metamer.activation_loss == pytest.approx(plain_loss(net, metamer, graph), rel=1e-5)
+    edges = gm.generate(
+        net, graph, "output", vary="structure", solver=FEW.rewire, budget=BUDGET, tolerance=1e-4
+    )
+    assert metamer.activation_loss < 0.8 * edges.activation_loss
+    assert torch.equal(graph.x, before.x)
+    assert torch.equal(graph.edge_index, before.edge_index)
+    assert metamer.steps <= BUDGET.steps
+    assert metamer.config["solver"] == "in_turn"
+    assert {"edges", "x"} <= set(metamer.config["vary"]) | {"x"}
+
+
+def test_numbers_are_matched_by_the_solver_for_numbers():
+    net, graph = model(), drawn()
+    metamer = gm.generate(net, graph, "output", vary=("features", "structure"), solver=FEW, budget=BUDGET)
+    assert not keys(metamer.graph) & keys(graph)
+    assert metamer.activation_loss == pytest.approx(plain_loss(net, metamer, graph), rel=1e-5)
+    assert metamer.activation_loss < 0.02 * metamer.start_loss
+
+
+def test_a_graph_is_as_far_as_its_nearer_part():
+    graph = drawn(words=True)
+    metamer = gm.generate(
+        model(), graph, "output", vary=("features", "structure"), solver=FEW, budget=gm.Budget(steps=60)
+    )
+    x = graph.x.double()
+    changed = (metamer.graph.x.double() - x).square().sum()
+    chance = ((x - x.mean(dim=0)).square() + x.var(dim=0, unbiased=False)).sum()
+    edges = gm.Structure().variables(graph).distance(metamer.graph, "nodes")
+    nearer = min(float((changed / chance).sqrt()), edges.scaled)
+    assert metamer.input_distance.scaled == pytest.approx(nearer)
+    assert bool((metamer.input_distance.items <= edges.items + 1e-6).all())
+
+
+def test_it_comes_back_from_a_file_and_one_seed_gives_one_graph(tmp_path):
+    graph, options = drawn(words=True), {"vary": ("features", "structure"), "solver": FEW}
+    one, same = (
+        gm.generate(model(), graph, "output", **options, budget=gm.Budget(steps=120)) for _ in range(2)
+    )
+    assert torch.equal(one.graph.x, same.graph.x)
+    assert torch.equal(one.graph.edge_index, same.graph.edge_index)
+    one.save(tmp_path / "metamer")
+    assert repr(gm.load_metamer(tmp_path / "metamer")) == repr(one)
+    other = gm.generate(model(), graph, "output", **options, budget=gm.Budget(steps=120), seed=1)
+    assert keys(other.graph) != keys(one.graph)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 30])
+def test_small_budgets_are_kept(steps):
+    metamer = gm.generate(
+        model(),
+        drawn(words=True),
+        "output",
+        vary=("features", "structure"),
+        solver=FEW,
+        budget=gm.Budget(steps=steps),
+    )
+    assert metamer.steps <= steps
+    assert metamer.activation_loss == pytest.approx(plain_loss(model(), metamer, metamer.reference), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vary": ("features",)}, r"'vary' parameter must be \('features', 'structure'\)"),
+        ({"vary": ("structure", "edge_weights")}, r"'vary' parameter must be \('features', 'structure'\)"),
+        ({"vary": ("features", "features")}, r"'vary' parameter must be \('features', 'structure'\)"),
+        ({"solver": "lbfgs"}, "'solver' parameter must be 'in_turn' or 'auto'"),
+        ({"solver": gm.Rewire()}, "'solver' parameter must be 'in_turn' or 'auto'"),
+        ({"objective": "farthest"}, "'objective' parameter must be 'match'"),
+        ({"index": [0]}, "'index' parameter must be left out"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options, message):
+    settings = {"vary": ("features", "structure"), "budget": gm.Budget(steps=20), **options}
+    with pytest.raises(gm.ParameterError, match=message):
+        gm.generate(model(), drawn(), "output", **settings)
+
+
+def test_several_graphs_are_refused_and_the_solver_is_for_nothing_else():
+    batch = Batch.from_data_list([drawn(20, 40), drawn(20, 40, seed=1)])
+    with pytest.raises(gm.ParameterError):
+        gm.generate(model(), batch, "output", vary=("features", "structure"))
+    with pytest.raises(gm.ParameterError, match="unless features and edges vary"):
+        gm.generate(model(), drawn(), "output", solver=gm.InTurn())
+
+
+def test_sums_ahead_lower_the_loss_where_the_edges_are_others():
+    net, graph = model(), drawn(words=True)
+    plain = gm.InTurn(FEW.rewire, features=gm.WordSwaps())
+    aiming = gm.InTurn(FEW.rewire, features=gm.WordSwaps(redirections=4))
+    options = {"vary": ("features", "structure"), "budget": gm.Budget(steps=1500), "tolerance": 1e-6}
+    one, other = (gm.generate(net, graph, "output", solver=s, **options) for s in (plain, aiming))
+    assert other.activation_loss <= one.activation_loss
