@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from graph_metamers.graphs.set_matching import Schedule
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.local_sums import MEMORY, SumCurvature, local_sums
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from graph_metamers.graphs.rewiring import Rewirer
     from graph_metamers.synthesis.edge_problem import EdgeProblem
@@ -22,10 +26,15 @@ if TYPE_CHECKING:
 
 PROBES_SHARE = 8  # at most one evaluation in so many tells about curvature before the first step
 FIRST_SWAPS, MOST_SWAPS = 64.0, 2000.0  # of a step
-MORE, FEWER = 1.1, 0.7  # after a step that lowered the loss, and after one that did not
+MORE, FEWER = 1.3, 0.7  # after a step that lowered the loss, and after one that did not
 PROPOSALS = 20  # for each slot, in search of swaps that lower the model of the loss
 LEAST_PROPOSALS = 20_000  # in all, where only some items have to match
-MOST_LOOKS = 10  # in vain, one after the other, for any swap that does
+FEWEST_LOOKS = 10  # in vain, one after the other, before some swaps are made that do not
+SHAKES = (1e-4, 1.0)  # least and largest temperature of the guide to begin anew with
+SHAKEN, COOLING = 100, 1e-3  # proposals for each slot then, and how far it cools
+
+
+Place = tuple[float, "NDArray[np.int64]", "NDArray[np.int64]"]  # a loss, and the lists that have it
 
 
 class RewireDescent:
@@ -44,15 +53,17 @@ class RewireDescent:
 
     Notes
     -----
-    A step is one evaluation: a forward and two backward passes. Memory: the curvature of every node, float32
-    [n, k, k] for each hop of k directions, twice.
+    Where nothing lowers the loss any more, some swaps are made that raise the guide's cost a little, from the
+    lowest place so far, and the descent goes on from there. A step is one evaluation: a forward and two
+    backward passes. Memory: the curvature of every node, float32 [n, k, k] for each hop of k directions, and
+    as much again.
     """
 
     def __init__(
         self, problem: EdgeProblem, rewirer: Rewirer, search: Search, spaces: Sequence[NeighbourSums]
     ) -> None:
         self._problem, self._rewirer, self._search, self._spaces = problem, rewirer, search, spaces
-        self._probes = generator_for("rewire descent", 0)
+        self._probes, self._random = generator_for("rewire descent", 0), np.random.default_rng(0)
         widths = [space.vectors.shape[1] for space in spaces]
         hops = np.cumsum([0, *widths]).astype(np.int64)
         self._hops, self._num_nodes = hops, problem.structure.lists.num_nodes
@@ -73,17 +84,34 @@ class RewireDescent:
         for _ in range(min(MEMORY, self._search.steps_left // PROBES_SHARE)):
             if status is None:
                 status, local = self._evaluate()
-        in_vain = 0
+        in_vain, best = 0, self._here(local)
+        patience = max(FEWEST_LOOKS, math.isqrt(len(self._problem.structure.lists.active)))
         while status is None:
-            moved = self._step(local)
-            in_vain = in_vain + 1 if moved is None else 0
+            before, moved = local, self._step(local)
             if moved is not None:
                 status, local = moved
-            elif self._search.is_late:
+            in_vain = 0 if local.loss < before.loss else in_vain + 1
+            if status is None and self._search.is_late:
                 status = Status.TIME_LIMIT
-            elif in_vain == MOST_LOOKS:
-                status = Status.STALLED
+            elif status is None and in_vain == patience:
+                best = min(best, self._here(local), key=lambda place: place[0])
+                status, local = self._shake(best)
+                in_vain = 0
         return status
+
+    def _here(self, local: LocalSums) -> Place:
+        return local.loss, self._rewirer.neighbours.copy(), self._rewirer.edges.copy()
+
+    def _shake(self, best: Place) -> tuple[Status | None, LocalSums]:
+        """From the lowest place so far some way uphill, as far as the guide at some temperature goes."""
+        self._rewirer.go_back(*best[1:])
+        self._swaps = FIRST_SWAPS
+        low, high = SHAKES
+        temperature = low * (high / low) ** self._random.random()
+        slots = len(self._problem.structure.lists.active)
+        for _ in self._rewirer.anneal(Schedule(SHAKEN * slots, temperature, COOLING * temperature)):
+            pass
+        return self._evaluate()
 
     def _step(self, local: LocalSums) -> tuple[Status | None, LocalSums] | None:
         """Where the search is after a step; `None` if no swap was found that lowers the model."""
