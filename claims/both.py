@@ -111,11 +111,11 @@ def _judge_rows(judge: Judge, rows: list[dict[str, Any]]) -> None:
 def _show(judge: Judge, tables: list[dict[str, dict[str, float | None]]]) -> None:
     """Means over the trainings; the random graph has the reference's degrees and words."""
     judge.note(f"{'share of edges, or right on':28}" + "".join(f"{name:>12}" for name in GRAPHS))
-    for observer, by_graph in tables[0].items():
-        shown = [
-            "" if by_graph[name] is None else f"{statistics.mean(t[observer][name] or 0 for t in tables):.3f}"
-            for name in GRAPHS
-        ]
+    for observer in tables[0]:
+        shown = []
+        for name in GRAPHS:
+            seen = [share for table in tables if (share := table[observer][name]) is not None]
+            shown.append(f"{statistics.mean(seen):.3f}" if seen else "")
         judge.note(f"{observer:28}" + "".join(f"{text:>12}" for text in shown))
 
 
