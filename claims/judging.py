@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTEFACTS = ROOT / "artefacts"
 COMMAND = [sys.executable, "-m", "graph_metamers"]
+RECOMPUTE = """
+import sys, importlib, json, pathlib
+sys.path.insert(0, sys.argv[1])
+judge = getattr(importlib.import_module(sys.argv[2]), sys.argv[3])
+print(json.dumps(judge(*map(pathlib.Path, sys.argv[4:]))))
+assert "graph_metamers" not in sys.modules
+"""
 
 
 class Judge:
@@ -39,3 +48,10 @@ def run(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
     )
+
+
+def recomputed(module: str, function: str, *folders: Path) -> Any:
+    """What a function of a module of these claims says of saved files, without graph-metamers."""
+    command = [sys.executable, "-W", "ignore", "-c", RECOMPUTE, str(ROOT / "claims"), module, function]
+    fresh = subprocess.run([*command, *map(str, folders)], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(fresh.stdout)

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOPICS = ("digits", "cora", "evidence", "words", "fronts", "zoo", "serving", "commands", "bench")
+TOPICS = (
+    "digits", "cora", "evidence", "words", "structure", "both", "exact", "fronts", "zoo", "serving",
+    "commands", "bench",
+)  # fmt: skip
 
 
 def main() -> None:
