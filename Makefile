@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --co
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench docs claims clean
+.PHONY: help demo test test-all check bench bench-edges docs claims clean
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -59,6 +59,11 @@ bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by s
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/plots.py
+
+bench-edges: $(VENV)/.installed-bench  ## The same for searches of other edges (40 minutes)
+	$(BIN)/python benchmarks/edge_growth.py
+	$(BIN)/python benchmarks/edges.py
+	$(BIN)/python benchmarks/edge_plots.py
 
 docs: $(VENV)/.installed-docs  ## Build the documentation into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html

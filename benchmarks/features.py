@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 TOLERANCES = (1e-3, 1e-4)
+HIDDEN = 64
 MODELS = ("gcn", "sage", "gat", "gin")
 LAYERS = ("act.0", "output")
 OURS = "lbfgs-compressed"
@@ -142,12 +143,13 @@ def _send(sender: Connection, work: Callable[..., dict[str, Any]], arguments: tu
     sender.send(told)
 
 
-def trained(dataset: str, model: str, folder: Path) -> Path:
+def trained(dataset: str, model: str, folder: Path, *, hidden: int = HIDDEN) -> Path:
     """The checkpoint of a data set and model; trained if it is not there."""
-    path = folder / f"{dataset}-{model}.safetensors"
+    width = "" if hidden == HIDDEN else f"-{hidden}"
+    path = folder / f"{dataset}-{model}{width}.safetensors"
     if not path.exists():
         data = gm.load_dataset(dataset)
-        built = gm.build_model(model, data, hidden_channels=64)
+        built = gm.build_model(model, data, hidden_channels=hidden)
         gm.save_model(gm.fit(built, data, epochs=100).model, path)
     return path
 

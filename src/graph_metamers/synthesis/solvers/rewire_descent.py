@@ -111,6 +111,7 @@ class RewireDescent:
         slots = len(self._problem.structure.lists.active)
         for _ in self._rewirer.anneal(Schedule(SHAKEN * slots, temperature, COOLING * temperature)):
             pass
+        self._rewirer.restore()
         return self._evaluate()
 
     def _step(self, local: LocalSums) -> tuple[Status | None, LocalSums] | None:

@@ -1,0 +1,141 @@
+"""Structure metamers against peers: the loss that is reached in equal time, side by side in one run.
+
+Two layers of a trained GCN with 16 hidden units are to be matched by a graph without an edge of the
+reference. Peers: straight-through as this package ships it; straight-through as in the paper, with slope 1
+and a constant rate; and the block-coordinate descent of PyTorch Geometric (PRBCD) on the same loss. Each has
+short trials of its settings and then, like ours, the whole time. All run one after the other in processes of
+their own, on one thread; ours runs before and after the peers, and its worse run counts. Only ours keeps
+degrees; the others are freer. GraphSAGE, GIN and GAT take no edge weights, so no peer runs on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from edge_contenders import HIDDEN, SETTINGS, EdgeCell, measure_edges, random_losses, refused
+from features import LAYERS, apart, trained
+
+PEERS = tuple(name for name in SETTINGS if name != "ours")
+NEAR = 3.0  # a peer whose loss is less than so many times ours is said to be near
+OTHERS = ("sage", "gin", "gat")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", nargs="+", default=["cora", "citeseer"])
+    parser.add_argument("--seconds", type=float, default=60.0, help="a contender and cell")
+    parser.add_argument("--trial", type=float, help="seconds for each setting; default: a twelfth")
+    parser.add_argument("--output", type=Path, default=Path("artefacts/bench/edges.json"))
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes inherit it
+    trial = options.seconds / 12 if options.trial is None else options.trial
+    folder = options.output.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    told: dict[str, Any] = {
+        "began": time.time(),
+        "threads": 1,
+        "hidden": HIDDEN,
+        "seconds": options.seconds,
+        "trial": trial,
+        "cells": [],
+    }
+    print(*heading(told), sep="\n", flush=True)
+    for dataset in options.datasets:
+        weights = trained(dataset, "gcn", folder, hidden=HIDDEN)
+        for layer in LAYERS:
+            cell = measured(EdgeCell(dataset, weights, layer), options.seconds, trial)
+            told["cells"].append(cell)
+            print(*lines(cell), sep="\n", flush=True)
+            _save(told, options.output)
+    told["refused"] = {model: apart(refused, model) for model in OTHERS}
+    _save({**told, "ended": time.time()}, options.output)  # without an end it is not complete
+    print(*closing(told), options.output, sep="\n")
+
+
+def measured(cell: EdgeCell, seconds: float, trial: float) -> dict[str, Any]:
+    """All contenders of a cell, one after the other."""
+
+    def run(contender: str) -> dict[str, Any]:
+        return apart(measure_edges, contender, cell, seconds, trial)
+
+    chance = apart(random_losses, cell)
+    first = run("ours")
+    peers = {peer: run(peer) for peer in PEERS}
+    mine = [first, run("ours")]
+    return {
+        "dataset": cell.dataset,
+        "model": "gcn",
+        "layer": cell.layer,
+        **chance,
+        "ours": max(mine, key=lambda told: told["loss"]),
+        "ours_runs": mine,
+        **peers,
+    }
+
+
+def ratio(cell: dict[str, Any], contender: str) -> float:
+    """Loss of a contender over ours."""
+    return float(cell[contender]["loss"] / cell["ours"]["loss"])
+
+
+def heading(told: dict[str, Any]) -> list[str]:
+    """What stands above the cells."""
+    return [
+        f"GCN, {told['hidden']} hidden units: loss after {told['seconds']:g} s each with {told['threads']} "
+        f"thread, settings chosen in trials of {told['trial']:.3g} s",
+        "share: of the loss of a random graph with the same degrees; ratio: loss over ours",
+        "common: edges of the reference; degrees: share of nodes that keep theirs; agree: predictions",
+        f"{'':26}{'loss':>9}{'share':>8}{'ratio':>8}{'common':>8}{'edges':>13}{'degrees':>9}{'agree':>7}"
+        f"{'s':>7}{'steps':>8}",
+    ]
+
+
+def lines(cell: dict[str, Any]) -> list[str]:
+    """One cell: a line for each contender."""
+    name, chance = f"{cell['dataset']} {cell['layer']}", cell["random_loss"]
+    found = [f"{name}: a random graph with the same degrees has {chance:.4f}"]
+    for contender in SETTINGS:
+        told = cell[contender]
+        edges = f"{told['edges']}/{told['reference_edges']}"
+        found.append(
+            f"  {contender:24}{told['loss']:9.5f}{told['loss'] / chance:8.4f}"
+            f"{ratio(cell, contender):7.1f}x{told['common']:>8}{edges:>13}{told['degrees_kept']:9.3f}"
+            f"{told['agreement']:7.3f}{told['seconds']:7.1f}{told['steps']:>8}  {told['setting']}"
+            + remark(cell, contender)
+        )
+    return found
+
+
+def remark(cell: dict[str, Any], contender: str) -> str:
+    """Whether a peer is near ours, or better."""
+    if contender == "ours" or ratio(cell, contender) >= NEAR:
+        return ""
+    return "; BETTER than ours" if ratio(cell, contender) < 1 else f"; within {NEAR:g}x of ours"
+
+
+def closing(told: dict[str, Any]) -> list[str]:
+    """The least ratios, and why there are no other models."""
+    found = []
+    for peer in PEERS:
+        ratios = [ratio(cell, peer) for cell in told["cells"]]
+        near = sum(one < NEAR for one in ratios)
+        found.append(
+            f"{peer}: loss {min(ratios):.1f} to {max(ratios):.1f} times ours; "
+            f"in {near} of {len(ratios)} cells less than {NEAR:g} times"
+        )
+    for model, reasons in told["refused"].items():
+        found.append(f"{model}: no peer; " + "; ".join(f"{who}: {why}" for who, why in reasons.items()))
+    return found
+
+
+def _save(told: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(told, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Peers of `make bench-edges`, and who judges them: a handicapped peer would make ours look good."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import graph_metamers as gm
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    sys.path.insert(0, str(FOLDER))
+    try:
+        edge_contenders = importlib.import_module("edge_contenders")
+    finally:
+        sys.path.remove(str(FOLDER))
+    dataset = gm.load_dataset("karate")
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    gm.save_model(gm.fit(gm.build_model("gcn", dataset, hidden_channels=8), dataset, epochs=20).model, path)
+    return edge_contenders, edge_contenders.EdgeCell("karate", path, "act.0")
+
+
+def test_the_judge_agrees_with_the_instrument(cell):
+    _, one = cell
+    model = gm.load_model(one.weights).eval()
+    metamer = gm.generate(model, one.graph, "act.0", vary="structure", budget=gm.Budget(steps=40))
+    told = one.judge(metamer.graph.edge_index)
+    assert told["loss"] == pytest.approx(metamer.activation_loss, rel=1e-4)
+    assert told["degrees_kept"] == 1
+    assert told["edges"] == told["reference_edges"] == one.graph.num_edges // 2
+
+
+def test_the_judge_counts_the_reference_as_itself(cell):
+    _, one = cell
+    told = one.judge(one.graph.edge_index)
+    assert told["loss"] == 0
+    assert told["agreement"] == 1
+    assert told["common"] == told["edges"]
+
+
+@pytest.mark.parametrize("start", ["empty", "random"])
+def test_block_descent_takes_no_edge_of_the_reference_and_lowers_the_loss(cell, start):
+    contenders, one = cell
+    setting = contenders.BlockSetting(start, 300, 100.0)
+    found, epochs = contenders._prbcd(one, setting, 1.0)
+    told = one.judge(found)
+    kept_by_force = len(
+        contenders.pairs_of(one.random_graph(0), one.graph.num_nodes)
+        & contenders.pairs_of(one.graph.edge_index, one.graph.num_nodes)
+    )
+    assert epochs > 10
+    assert told["common"] <= (kept_by_force if start == "random" else 0)
+    assert told["loss"] < one.random_losses()["random_loss"]
+    assert {*zip(*found.tolist(), strict=True)} == {*zip(*found.flip(0).tolist(), strict=True)}
