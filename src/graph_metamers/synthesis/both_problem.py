@@ -10,6 +10,7 @@ import torch
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.slots import write_features
+from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.synthesis.compressing import CompressedSearch, compressed_search
 from graph_metamers.synthesis.edge_problem import EdgeProblem, edge_problem
 from graph_metamers.synthesis.problem import Problem
@@ -40,6 +41,14 @@ class BothProblem(Problem):
         """What may vary, and the problem of the edges alone."""
         assert self.both is not None and self.edge_part is not None  # noqa: S101, PT018 (see `both_problem`)
         return self.both, self.edge_part
+
+    def loss_at(self, point: Tensor) -> Tensor:
+        """The activation loss of the real graph at a point, scalar; call inside `view.borrow()`."""
+        graph = self.parts[0].discrete(point)
+        with torch.no_grad():
+            taps = self.view.taps(graph, list(self.targets))
+        pairs = [(taps[name].value, target) for name, target in self.targets.items()]
+        return torch.stack([activation_loss(ours, theirs) for ours, theirs in pairs]).mean()
 
     def features_with(self, edge_index: Tensor, start: Tensor) -> CompressedSearch:
         """The problem of the features alone, with other edges; call inside `view.borrow()`.

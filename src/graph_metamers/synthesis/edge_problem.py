@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch_geometric.nn import MessagePassing
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import resolve_variables
@@ -20,7 +21,7 @@ from graph_metamers.synthesis.problem import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from graph_metamers.inputs.edge_variables import EdgeVariables
     from graph_metamers.reading import ModelView
@@ -86,7 +87,7 @@ class EdgeProblem(Problem):
         """Each item's share of the activation loss of other edges, [items]; their sum is the loss."""
         with torch.no_grad():
             errors = self.errors_at(edge_index)
-        return torch.stack([error.flatten(1).square().sum(dim=1) for error in errors]).sum(dim=0)
+        return torch.stack([error.square().sum(dim=1) for error in errors]).sum(dim=0)
 
     @property
     def seen_view(self) -> ModelView:
@@ -99,7 +100,10 @@ class EdgeProblem(Problem):
         graph.edge_index = edge_index
         taps = self.seen_view.taps(graph, list(self.targets))
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
-        return [(ours - theirs) / (theirs.square().sum() * len(pairs)).sqrt() for ours, theirs in pairs]
+        return [
+            ((ours - theirs) / (theirs.square().sum() * len(pairs)).sqrt()).reshape(len(theirs), -1)
+            for ours, theirs in pairs
+        ]
 
     def activations_at(self, edge_index: Tensor) -> dict[str, Tensor]:
         """The layers with other edges, without gradients."""
@@ -119,8 +123,12 @@ class EdgeProblem(Problem):
         Raises
         ------
         ModelError
-            If no gradient of the layers reaches a hop's messages, so that nothing can be weighed.
+            If no gradient of the layers reaches a hop's messages, so that nothing can be weighed; or as
+            `neighbour_sums`.
+        ParameterError
+            If edges have a direction, and messages go against it.
         """
+        _require_flow(self.view.model, self.structure)
         found = neighbour_sums(
             self.seen_view, self.seen, list(self.targets), generator,
             probes=probes, index=self.index, reach=self.reach,
@@ -170,6 +178,7 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         if not isinstance(variables, StructureVariables):
             must = "left out with this solver: all items have to match"
             raise ParameterError("index", must, problem.index.tolist())
+        _require_flow(problem.view.model, variables)
         layers, graphs = list(problem.targets), [variables.reference, noise]
         reach = reached_nodes(problem.view, graphs, layers, problem.index, generator_for("reach", 0))
     if reach:  # else no messages are passed, and the solver will see
@@ -183,3 +192,14 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         outcome=outcome,
         reach=reach,
     )
+
+
+def _require_flow(model: nn.Module, variables: StructureVariables) -> None:
+    """Lists hold the sources of a node's edges: what it is sent, unless messages go the other way."""
+    against = [m for m in model.modules() if isinstance(m, MessagePassing) and m.flow != "source_to_target"]
+    if variables.lists.directed and against:
+        raise ParameterError(
+            "vary",
+            "'features' for a model that sends messages against the direction of edges",
+            f"'structure' for {type(against[0]).__name__}(flow={against[0].flow!r})",
+        )

@@ -56,7 +56,8 @@ def generate(
         What may vary: `"features"`, a `Features`, or for a `HeteroData` a dict from node type to these; or
         `"structure"`, a `Structure`: the edges of a graph, whose nodes keep their degrees, or of each
         graph of a batch (the number of its edges with the solver `"straight_through"`, for one graph); or
-        `"edge_weights"`, an `EdgeWeights`: positive weights of the same edges.
+        `"edge_weights"`, an `EdgeWeights`: positive weights of the same edges; or a pair
+        `("features", "structure")` of the first two, which vary together.
     objective
         `"match"`: the first point within the tolerance. `"farthest"`: the search goes on from there, and
         the result is the farthest point seen that is within the tolerance. Bounded features stay in their
@@ -72,9 +73,9 @@ def generate(
         How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
     solver
         `"lbfgs"`, `"adam"`, `"word_swaps"`, `"null_space"`, `"rewire"`, `"exact_swaps"`,
-        `"straight_through"`, an object such as `LBFGS(history=20)`, or `"auto"`: L-BFGS where the loss is
-        smooth; for binary features word swaps if the model reads few enough numbers of them, else Adam; for
-        edges rewiring.
+        `"straight_through"`, `"in_turn"` (features and edges), an object such as `LBFGS(history=20)`, or
+        `"auto"`: L-BFGS where the loss is smooth; for binary features word swaps if the model reads few
+        enough numbers of them, else Adam; for edges rewiring.
     init
         Where to start: `"noise"` with every feature's mean and deviation; `"permuted"`, every node with
         another node's features; `"reference"`, the reference with a nudge, which finds out whether the

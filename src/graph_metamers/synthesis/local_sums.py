@@ -77,19 +77,20 @@ def local_sums(
     with torch.enable_grad(), MessageRecorder(problem.seen_view.model) as recorder:
         errors = problem.errors_at(edge_index)
         hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
-    reached = hops[: len(spaces)]  # later ones do not reach the layers
-    leaves = [hop.leaf for hop in reached if hop.leaf is not None]
+    leaves = [hop.leaf for hop in hops if hop.leaf is not None]
     weights = [
         [2 * error.detach() for error in errors],
         [signs(error, number, generator) for error in errors],
     ]
     slopes, probes = (
-        torch.autograd.grad(errors, leaves, chosen, retain_graph=not last)
+        torch.autograd.grad(
+            errors, leaves, chosen, retain_graph=not last, allow_unused=True, materialize_grads=True
+        )
         for last, chosen in enumerate(weights)
     )
     return LocalSums(
         sum(float(error.detach().square().sum()) for error in errors),
-        _joined([space.sent(hop) for hop, space in zip(reached, spaces, strict=True)]),
+        _joined([space.sent(hop) for hop, space in zip(hops, spaces, strict=True)]),
         _joined([space.pulls(slope) for slope, space in zip(slopes, spaces, strict=True)]),
         _joined([space.pulls(probe) for probe, space in zip(probes, spaces, strict=True)]),
     )

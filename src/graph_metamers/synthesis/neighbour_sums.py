@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from graph_metamers.errors import ModelError
 from graph_metamers.reading.messages import MessageRecorder
 from graph_metamers.reading.opening import OpenUnits
 
@@ -105,7 +106,13 @@ def neighbour_sums(
     Returns
     -------
     list of NeighbourSums
-        In the order of the hops; empty for a model that passes no messages.
+        In the order of the hops, without directions for those on other branches of the model; empty for
+        layers that no messages reach.
+
+    Raises
+    ------
+    ModelError
+        If nodes are pooled on the way, or messages are aggregated in several ways side by side.
 
     Notes
     -----
@@ -117,6 +124,7 @@ def neighbour_sums(
     chosen = [tap.value if index is None else tap.value[index] for tap in taps.values()]
     values = [value / (value.detach().norm() * len(layers) ** 0.5) for value in chosen]
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
+    _require_sums(hops, int(graph.num_nodes or 0))
     seen: list[list[Tensor]] = [[] for _ in leaves]
     if not leaves:
         return []
@@ -128,8 +136,28 @@ def neighbour_sums(
         for place, gradient in enumerate(gradients):
             if gradient is not None:
                 seen[place].append(gradient.flatten(1).double())
+    if not any(seen):
+        return []
     masks: Sequence[Tensor | None] = reach or [None] * len(hops)
-    return [_sums(hop, found, mask) for hop, found, mask in zip(hops, seen, masks, strict=True) if found]
+    zeros = [torch.zeros_like(leaf).flatten(1).double() for leaf in leaves]  # of hops on other branches
+    parts = zip(hops, seen, zeros, masks, strict=True)
+    return [_sums(hop, found or [zero], mask) for hop, found, zero, mask in parts]
+
+
+def _require_sums(hops: Sequence[Hop], num_nodes: int) -> None:
+    """What arrives has to be a sum of messages, about, at the nodes of the graph."""
+    for hop in hops:
+        assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
+        if len(hop.sums) != num_nodes:
+            raise ModelError(
+                f"messages must arrive at the {num_nodes} nodes of the graph where edges vary, got "
+                f"{len(hop.sums)} at one step: nodes are pooled on the way. Choose a layer before that"
+            )
+        if hop.messages.flatten(1).shape[1] != hop.sums.flatten(1).shape[1]:
+            raise ModelError(
+                "messages must be aggregated in one way where edges vary, got several ways side by side "
+                f"({hop.messages.shape[1]} numbers become {hop.sums.shape[1]}). Use one aggregation"
+            )
 
 
 def reached_nodes(

@@ -294,7 +294,7 @@ def _describe(
     if isinstance(variables, EdgeVariables | EdgeWeightVariables):
         edges = variables.describe()
         if isinstance(solver, Rewire) and isinstance(variables, StructureVariables):
-            edges["proposals"] = solver.proposals * len(variables.lists.active)
+            edges["proposals"] = solver.scheduled(variables.lists)
         return {"edges": edges}
     described: dict[str, Json] = {}
     if isinstance(variables, BothVariables):
@@ -308,7 +308,9 @@ def _describe(
             entry["low"], entry["high"] = values.low, values.high
         if isinstance(values, RangedFeatures):
             entry["range"] = "each feature's own"
-        if isinstance(solver, WordSwaps | InTurn):
+        if isinstance(solver, WordSwaps) or (
+            isinstance(solver, InTurn) and solver.swaps_words and isinstance(values, BinaryFeatures)
+        ):
             entry["ones"] = "per_node"
         elif isinstance(values, BinaryFeatures):
             entry["ones"], entry["slope"] = values.ones, values.slope

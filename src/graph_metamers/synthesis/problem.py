@@ -283,6 +283,8 @@ def _signs(activation: Tensor, number: int, parts: int, generator: torch.Generat
     apart do not mix, which leaves less to chance.
     """
     signs = torch.randint(0, 2, activation.shape, generator=generator).to(activation) * 2 - 1
+    if activation.dim() < 2:
+        return signs  # one unit
     parts = min(parts, activation.shape[-1])
     units = torch.arange(activation.shape[-1], device=activation.device)
     asked: Tensor = signs * (units % parts == number % parts) * parts**0.5

@@ -149,3 +149,30 @@ def test_sums_ahead_lower_the_loss_where_the_edges_are_others():
     options = {"vary": ("features", "structure"), "budget": gm.Budget(steps=1500), "tolerance": 1e-6}
     one, other = (gm.generate(net, graph, "output", solver=s, **options) for s in (plain, aiming))
     assert other.activation_loss <= one.activation_loss
+
+
+def test_a_time_limit_ends_with_what_was_found_and_callbacks_hear_of_graphs_that_may_be_the_result():
+    told = []
+    metamer = gm.generate(
+        model(),
+        drawn(words=True),
+        "output",
+        vary=("features", "structure"),
+        budget=gm.Budget(steps=10**6, seconds=3.0),
+        tolerance=1e-9,
+        callbacks=[told.append],
+    )
+    assert metamer.status.name in ("TIME_LIMIT", "STALLED")
+    assert metamer.activation_loss < 0.2 * metamer.start_loss
+    assert metamer.relaxed_loss == pytest.approx(metamer.activation_loss, rel=1e-4)
+    best = [progress.best_loss for progress in told]
+    assert best == sorted(best, reverse=True)
+    assert {progress.steps for progress in told} == {10**6}
+
+
+def test_the_record_tells_of_numbers_of_ones_only_where_they_are_kept():
+    options = {"vary": ("features", "structure"), "budget": gm.Budget(steps=40), "solver": FEW}
+    numbers = gm.generate(model(), drawn(), "output", **options)
+    assert "ones" not in numbers.config["vary"]["x"]
+    words = gm.generate(model(), drawn(words=True), "output", **options)
+    assert words.config["vary"]["x"]["ones"] == "per_node"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch_geometric.data import Data
-from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GATv2Conv, GraphSAGE, SGConv
+from torch_geometric.nn import GAT, GCN, GIN, ChebConv, GATv2Conv, GraphConv, GraphSAGE, SAGEConv, SGConv
 from torch_geometric.utils import is_undirected
 
 import graph_metamers as gm
@@ -263,3 +263,48 @@ def test_a_hop_behind_dead_units_is_left_out_and_the_others_guide():
     torch.manual_seed(0)
     metamer = gm.generate(OneDeadHop(), drawn(), "output", vary="structure", **FEW)
     assert metamer.activation_loss < metamer.start_loss
+
+
+class Branches(torch.nn.Module):
+    """A hop that does not reach the layer runs before one that does."""
+
+    def __init__(self):
+        super().__init__()
+        self.aside, self.below, self.above = (SGConv(i, 4, K=1) for i in (16, 16, 4))
+
+    def forward(self, x, edge_index):
+        other = self.aside(x, edge_index)
+        return other + self.above(self.below(x, edge_index).relu(), edge_index)
+
+
+def test_hops_on_other_branches_of_a_model_do_not_count():
+    torch.manual_seed(0)
+    metamer = gm.generate(Branches(), drawn(), "above", vary="structure", **FEW)
+    assert metamer.activation_loss < 0.5 * metamer.start_loss
+
+
+class Single(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = SGConv(16, 1, K=2)
+
+    def forward(self, x, edge_index):
+        return self.conv(x, edge_index).squeeze(1)
+
+
+def test_one_number_for_each_node_is_a_layer_too():
+    torch.manual_seed(0)
+    metamer = gm.generate(Single(), drawn(), "output", vary="structure", **FEW)
+    assert metamer.activation_loss < 0.5 * metamer.start_loss
+
+
+def test_what_cannot_be_guided_is_refused_with_the_reason():
+    sides = One(SAGEConv(16, 4, aggr=["mean", "max"]))
+    with pytest.raises(gm.ModelError, match="several ways side by side"):
+        gm.generate(sides, drawn(), "output", vary="structure", **FEW)
+    directed = drawn()
+    directed.edge_index = directed.edge_index[:, : directed.num_edges // 2]
+    against = One(GraphConv(16, 4, flow="target_to_source"))
+    for options in ({}, {"index": [0]}):
+        with pytest.raises(gm.ParameterError, match="against the direction of edges"):
+            gm.generate(against, directed, "output", vary="structure", **FEW, **options)

@@ -13,7 +13,6 @@ from graph_metamers.synthesis.solvers.lbfgs import LBFGS
 from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.search import PartOfSearch, Search
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
-from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers.search import Solution, Solver
 
 SHARE_OF_EDGES = 8  # one evaluation in so many goes into edges
+SHARE_OF_TIME = 3  # and a third of the time, if that is limited: proposals are no evaluations
 REDIRECTIONS = 6
 
 
@@ -50,6 +50,11 @@ class InTurn:
     features: Solver | None = None
     name: ClassVar[str] = "in_turn"
 
+    @property
+    def swaps_words(self) -> bool:
+        """Whether binary features keep their number of ones in every node."""
+        return self.features is None or isinstance(self.features, WordSwaps)
+
     def memory(self, point: Tensor) -> int:
         """See `Solver.memory`."""
         return max(self.rewire.memory(point), WordSwaps().memory(point))
@@ -61,9 +66,11 @@ class InTurn:
         both, edges = problem.parts
         start_edges, start_features = both.split(start)
         rewired = self._rewired(edges, start_edges, search)
-        if search.is_over:
-            return search.finish(Status.TIME_LIMIT if search.is_late else Status.MAX_STEPS, start)
         ready = problem.features_with(both.edges.edge_index(rewired), start_features)
+        first = both.point_of(rewired, start_features)
+        status = search.record(first, float(problem.loss_at(first)))
+        if status is not None:
+            return search.finish(status, first)
         solver = self.features or _solver_for(ready.problem)
         if not isinstance(solver, WordSwaps):
             ready = ready.replayed()
@@ -75,8 +82,11 @@ class InTurn:
 
     def _rewired(self, edges: Problem, start: Tensor, search: Search) -> Tensor:
         """Edges, as a point, [p]; what the search of the edges alone tells is not of the whole."""
-        budget = Budget(max(1, search.steps_left // SHARE_OF_EDGES), search.seconds_left)
-        stage = Search(budget, search.tolerance, search.notify)
+        left = search.seconds_left
+        seconds = None if left is None else left / SHARE_OF_TIME
+        budget = Budget(max(1, search.steps_left // SHARE_OF_EDGES), seconds)
+        # Not told to callbacks: these losses are of graphs with the reference's features.
+        stage = Search(budget, search.tolerance, lambda _progress: None, seed=search.seed)
         found = self.rewire.solve(edges, start, stage)
         search.steps += stage.steps
         return found.point

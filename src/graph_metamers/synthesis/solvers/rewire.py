@@ -21,6 +21,7 @@ from graph_metamers.synthesis.status import Status
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from graph_metamers.graphs.neighbour_lists import NeighbourLists
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
@@ -76,6 +77,10 @@ class Rewire:
         check_integer("proposals", self.proposals, low=0)
         check_real("penalty", self.penalty, low=0)
 
+    def scheduled(self, lists: NeighbourLists) -> int:
+        """Swaps that are proposed in all while annealing."""
+        return lists.proposals(self.proposals, LEAST_PROPOSALS)
+
     def memory(self, point: Tensor) -> int:
         """See `Solver.memory`."""
         return BYTES_OF_A_SLOT * point.numel()
@@ -116,7 +121,7 @@ class Rewire:
         )
         neighbours, edges = variables.lists_at(start)
         rewirer = Rewirer(matching, seed=0, neighbours=neighbours, edges=edges)
-        schedule = Schedule(variables.lists.proposals(self.proposals, LEAST_PROPOSALS), HOTTEST, COLDEST)
+        schedule = Schedule(self.scheduled(variables.lists), HOTTEST, COLDEST)
         chunk, reported = min(CHUNK, max(1, -(-schedule.proposals // REPORTS))), 0
         for done in rewirer.anneal(schedule, chunk=chunk):
             if (done - reported) * REPORTS < schedule.proposals:
@@ -129,7 +134,7 @@ class Rewire:
         rewirer.restore()  # and not at every step of the descent, which it would disturb
         descent = RewireDescent(problem, rewirer, search, sums)
         if descent.memory > MOST_MEMORY_OF_DESCENT:
-            return search.finish(Status.MAX_STEPS, start)
+            return search.finish(Status.STALLED, start)
         return search.finish(descent.run(), start)
 
     @staticmethod

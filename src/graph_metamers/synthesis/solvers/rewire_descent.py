@@ -78,7 +78,7 @@ class RewireDescent:
         """Go on until the search is over."""
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
-        reach = [one.numpy() for one in self._problem.reach[: len(self._spaces)]]
+        reach = [one.numpy() for one in self._problem.reach]
         self._curvature = SumCurvature(self._num_nodes, self._hops, reach)
         status, local = self._evaluate()
         for _ in range(min(MEMORY, self._search.steps_left // PROBES_SHARE)):
@@ -108,8 +108,8 @@ class RewireDescent:
         self._swaps = FIRST_SWAPS
         low, high = SHAKES
         temperature = low * (high / low) ** self._random.random()
-        slots = len(self._problem.structure.lists.active)
-        for _ in self._rewirer.anneal(Schedule(SHAKEN * slots, temperature, COOLING * temperature)):
+        proposals = self._problem.structure.lists.proposals(SHAKEN, LEAST_PROPOSALS)
+        for _ in self._rewirer.anneal(Schedule(proposals, temperature, COOLING * temperature)):
             pass
         self._rewirer.restore()
         return self._evaluate()

@@ -229,8 +229,13 @@ class PartOfSearch(Search):
         self, whole: Search, steps: int, lift: Callable[[Tensor], Tensor] = lambda point: point
     ) -> None:
         budget = replace(whole.budget, steps=max(1, min(steps, whole.steps_left)))
-        super().__init__(budget, whole.tolerance, lambda _progress: None)
+        super().__init__(budget, whole.tolerance, lambda _progress: None, seed=whole.seed)
         self._whole, self._lift, self._spent_before = whole, lift, whole.steps
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the time limit of the whole; `None` without one."""
+        return self._whole.seconds_left
 
     @property
     def is_late(self) -> bool:

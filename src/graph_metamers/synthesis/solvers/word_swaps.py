@@ -209,7 +209,9 @@ class WordSwaps:
         for slot in slots.values():
             schedule = Schedule(self.proposals * slot.num_words, HOTTEST, COLDEST)
             reported = 0
-            for done in slot.annealer.anneal(schedule, chunk=min(CHUNK, -(-schedule.proposals // REPORTS))):
+            for done in slot.annealer.anneal(
+                schedule, chunk=max(1, min(CHUNK, -(-schedule.proposals // REPORTS)))
+            ):
                 if (done - reported) * REPORTS < schedule.proposals:
                     continue
                 reported = done

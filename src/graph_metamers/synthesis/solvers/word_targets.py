@@ -43,11 +43,12 @@ def sums_ahead(
     L-BFGS-B of SciPy on what the model reads, with `PROXIMITY` times the squared distance in the words'
     metric added to the loss: sums that no set of words comes near are of no use. *Ours.*
     """
-    best = (np.inf, np.empty(0))
     held = {name: slot.read(slot.annealer.items) for name, slot in slots.items()}
     shapes = {name: read.shape for name, read in held.items()}
     ends = np.cumsum([0, *(read.size for read in held.values())])
     spent = 0
+    first = np.concatenate([read.astype(np.float64).ravel() for read in held.values()])
+    best = (np.inf, first)
 
     def split(flat: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         parts = zip(shapes.items(), ends[:-1], ends[1:], strict=True)
@@ -71,7 +72,6 @@ def sums_ahead(
         best = min(best, (loss, flat.copy()), key=lambda pair: pair[0])
         return loss, np.concatenate(gradients)
 
-    first = np.concatenate([read.astype(np.float64).ravel() for read in held.values()])
     with torch.enable_grad(), contextlib.suppress(StopIteration):  # maxfun is looked at between line searches
         minimize(value, first, jac=True, method="L-BFGS-B", options={"maxfun": most})
     reads = split(best[1])
