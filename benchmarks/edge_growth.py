@@ -28,7 +28,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from contenders import peak_mib
 
-    from graph_metamers.graphs.rewiring import NeighbourLists, Rewirer, RewiringProblem, shuffled
+    from graph_metamers.graphs.neighbour_lists import NeighbourLists
+    from graph_metamers.graphs.rewiring import Rewirer, RewiringProblem, shuffled
     from graph_metamers.graphs.set_matching import Schedule
     from graph_metamers.synthesis.solvers.rewire import COLDEST, HOTTEST
 

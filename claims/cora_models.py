@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 import graph_metamers as gm
-from graph_metamers.graphs.rewiring import NeighbourLists, shuffled
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
+from graph_metamers.graphs.rewiring import shuffled
 
 if TYPE_CHECKING:
     from pathlib import Path
