@@ -6,16 +6,16 @@ kind of convolution it is.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch_geometric.nn import MessagePassing
 
+from graph_metamers.reading.listening import Listener
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ class Hop:
     module: MessagePassing | None = field(default=None, repr=False)
 
 
-class MessageRecorder:
+class MessageRecorder(Listener):
     """Context manager that notes the hops of a model while it runs, and leaves no trace on it.
 
     Parameters
@@ -60,26 +60,17 @@ class MessageRecorder:
     def __init__(self, model: nn.Module) -> None:
         self.hops: list[Hop] = []
         self._model = model
-        self._cleanup = ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> MessageRecorder:
+    def _register(self) -> None:
         for module in self._model.modules():
             if isinstance(module, MessagePassing):
-                for handle in (
-                    module.register_propagate_forward_pre_hook(self._begin),
-                    module.register_message_forward_hook(self._note_messages),
-                    module.register_aggregate_forward_hook(self._note_sums),
+                for register, hook in (
+                    (module.register_propagate_forward_pre_hook, self._begin),
+                    (module.register_message_forward_hook, self._note_messages),
+                    (module.register_aggregate_forward_hook, self._note_sums),
                 ):
-                    self._cleanup.callback(handle.remove)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+                    self._cleanup.callback(register(hook).remove)
 
     def _begin(self, module: MessagePassing, arguments: tuple[Any, ...]) -> None:
         self.hops.append(Hop(arguments[0], given=list(_tensors(arguments[-1])), module=module))

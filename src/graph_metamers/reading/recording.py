@@ -17,7 +17,6 @@ import functools
 import inspect
 import re
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +25,10 @@ from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from graph_metamers.reading.functions import ACTIVATION_FUNCTIONS, is_activation_module
+from graph_metamers.reading.listening import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from types import TracebackType
 
 OUTPUT = "output"
 _TYPE_SEPARATOR = "__"  # between a layer and a node type in the names that to_hetero gives
@@ -72,7 +71,7 @@ class Tap:
     is_output: bool
 
 
-class Recorder:
+class Recorder(Listener):
     """Context manager that records taps of a model while it runs, and leaves no trace on it.
 
     Parameters
@@ -94,31 +93,18 @@ class Recorder:
         self._inputs: list[tuple[Tensor | None, int | None]] = []
         self._keep_alive: list[Tensor] = []  # while recording, an id must not be given to a second tensor
         self._in_fx_function = False
-        self._cleanup = ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> Recorder:
-        try:
-            functions = self._wanted is None or any("()" in name for name in self._wanted)
-            for module, name in self._names.items():
-                if name and (functions or self._is_wanted(name)):
-                    self._listen(module, name)
-                if isinstance(module, fx.GraphModule):
-                    self._interpret(module, name)
-            if functions:
-                self._cleanup.enter_context(_FunctionMode(self._note_function))
-        except BaseException:
-            self._cleanup.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
-        self._keep_alive.clear()
+    def _register(self) -> None:
+        self._cleanup.callback(self._keep_alive.clear)
+        functions = self._wanted is None or any("()" in name for name in self._wanted)
+        for module, name in self._names.items():
+            if name and (functions or self._is_wanted(name)):
+                self._listen(module, name)
+            if isinstance(module, fx.GraphModule):
+                self._interpret(module, name)
+        if functions:
+            self._cleanup.enter_context(_FunctionMode(self._note_function))
 
     def note_output(self, result: Any) -> None:
         """Note what the model, or the function that calls it, returned."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from graph_metamers.reading.listening import Listener
 
+if TYPE_CHECKING:
     from torch import nn
 
 MATRIX = 2
@@ -39,7 +38,7 @@ class WeightedSum:
     sums: Tensor
 
 
-class WeightedSumRecorder:
+class WeightedSumRecorder(Listener):
     """Context manager that notes the weighted sums of a model while it runs, and leaves no trace on it.
 
     Parameters
@@ -60,21 +59,12 @@ class WeightedSumRecorder:
         self.sums: list[WeightedSum] = []
         self.all_are_weighted = True
         self._model = model
-        self._cleanup = ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> WeightedSumRecorder:
+    def _register(self) -> None:
         for module in self._model.modules():
             if isinstance(module, MessagePassing):
                 self._cleanup.callback(module.register_propagate_forward_hook(self._note).remove)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
 
     def _note(self, module: nn.Module, called: tuple[Any, ...], result: Any) -> None:
         edge_index, _, arguments = called

@@ -15,6 +15,7 @@ import torch
 
 from graph_metamers.graphs.rewiring import SumModel
 from graph_metamers.reading.messages import MessageRecorder
+from graph_metamers.synthesis.probing import random_signs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def local_sums(
     spaces
         The hops at the reference; they fix the coordinates.
     generator, number
-        Of the probe, see `signs`.
+        Of the probe: `MEMORY` in succession ask every unit once, see `random_signs`.
 
     Notes
     -----
@@ -80,7 +81,7 @@ def local_sums(
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
     weights = [
         [2 * error.detach() for error in errors],
-        [signs(error, number, generator) for error in errors],
+        [random_signs(error, number, MEMORY, generator) for error in errors],
     ]
     slopes, probes = (
         torch.autograd.grad(
@@ -94,15 +95,6 @@ def local_sums(
         _joined([space.pulls(slope) for slope, space in zip(slopes, spaces, strict=True)]),
         _joined([space.pulls(probe) for probe, space in zip(probes, spaces, strict=True)]),
     )
-
-
-def signs(activation: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """Random signs for some units of an activation: every `MEMORY` probes in succession ask each once."""
-    drawn = torch.randint(0, 2, activation.shape, generator=generator).to(activation) * 2 - 1
-    parts = min(MEMORY, activation.shape[-1])
-    units = torch.arange(activation.shape[-1], device=activation.device)
-    asked: Tensor = drawn * (units % parts == number % parts) * parts**0.5
-    return asked
 
 
 def _joined(parts: list[Tensor]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from graph_metamers.reading.functions import is_relu
 from graph_metamers.reading.opening import OpenUnits
 from graph_metamers.synthesis.blocks import ONE_BLOCK, Blocks
 from graph_metamers.synthesis.mismatch import mismatch, rectifier_mismatch
+from graph_metamers.synthesis.probing import random_signs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -236,7 +237,7 @@ class Problem:
         gradient = gradients([2 * part.detach() for part in scaled], last=probes == 0)
         found = [
             gradients(
-                [_signs(part, first + number, parts, generator) for part in scaled],
+                [random_signs(part, first + number, parts, generator) for part in scaled],
                 last=number == probes - 1,
             )
             for number in range(probes)
@@ -274,21 +275,6 @@ class Problem:
     def choose(self, activation: Tensor) -> Tensor:
         """The rows of the items that have to match, [k, ...]."""
         return activation if self.index is None else activation[self.index]
-
-
-def _signs(activation: Tensor, number: int, parts: int, generator: torch.Generator | None) -> Tensor:
-    """Random signs for every `parts`-th unit of an activation (one, if there are fewer), 0 for the others.
-
-    The mean square is 1, so that on the whole nothing depends on `parts`. Units of one item that are asked
-    apart do not mix, which leaves less to chance.
-    """
-    signs = torch.randint(0, 2, activation.shape, generator=generator).to(activation) * 2 - 1
-    if activation.dim() < 2:
-        return signs  # one unit
-    parts = min(parts, activation.shape[-1])
-    units = torch.arange(activation.shape[-1], device=activation.device)
-    asked: Tensor = signs * (units % parts == number % parts) * parts**0.5
-    return asked
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from graph_metamers.graphs.rewiring import shuffled
 from graph_metamers.inputs.structure import Structure
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
+from graph_metamers.reading.messages import MessageRecorder
 from graph_metamers.synthesis.edge_problem import edge_problem
 from graph_metamers.synthesis.local_sums import MEMORY, SumCurvature, local_sums
 from graph_metamers.synthesis.problem import Problem
@@ -105,3 +106,12 @@ def test_the_reference_has_no_loss_and_no_slope_and_is_left_as_it_was():
     np.testing.assert_allclose(local.slopes, 0, atol=1e-6)
     assert torch.equal(kept.edge_index, graph.edge_index)
     assert torch.equal(kept.x, graph.x)
+
+
+def test_hooks_come_off_where_registering_one_fails(monkeypatch):
+    model = One(GCNConv(6, 5))
+    monkeypatch.setattr(model.conv, "register_aggregate_forward_hook", lambda _hook: 1 / 0)
+    with pytest.raises(ZeroDivisionError), MessageRecorder(model):
+        pass
+    assert not model.conv._message_forward_hooks
+    assert not model.conv._propagate_forward_pre_hooks
