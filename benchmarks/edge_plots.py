@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_contenders import SETTINGS
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
-from plots import LINES, ROWS, STYLES, Style
+from plots import LINES, ROWS, STYLES, Style, add_caption
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -83,18 +83,7 @@ def page(edges: dict[str, Any], growth: dict[str, Any]) -> go.Figure:
     figure.update_yaxes(title=ROWS, autorange="reversed", gridcolor=LINES, row=1, col=1)
     figure.update_xaxes(type="log", title=EDGES, gridcolor=LINES, row=1, col=2)
     figure.update_yaxes(type="log", title=TIME, gridcolor=LINES, row=1, col=2)
-    figure.add_annotation(
-        text="<br>".join(caption(edges, growth)),
-        xref="paper",
-        yref="paper",
-        x=0,
-        y=0,
-        yshift=-60,
-        xanchor="left",
-        yanchor="top",
-        align="left",
-        showarrow=False,
-    )
+    add_caption(figure, "<br>".join(caption(edges, growth)))
     figure.update_layout(
         template="plotly_white",
         height=480,

@@ -117,18 +117,7 @@ def _dress(figure: go.Figure, names: list[str], below: str) -> None:
         zeroline=False,
     )
     figure.update_yaxes(title=ROWS, row=1, col=1)
-    figure.add_annotation(
-        text=below,
-        xref="paper",
-        yref="paper",
-        x=0,
-        y=0,
-        yshift=-60,
-        xanchor="left",
-        yanchor="top",
-        align="left",
-        showarrow=False,
-    )
+    add_caption(figure, below)
     figure.update_layout(
         title=TITLE,
         template="plotly_white",
@@ -188,6 +177,22 @@ def main() -> None:
     page(told).write_html(path.with_suffix(".html"), include_plotlyjs=True, config={"displayModeBar": False})
     picture(told).savefig(path.with_suffix(".svg"), metadata={"Date": None})
     print(path.with_suffix(".html"), path.with_suffix(".svg"))
+
+
+def add_caption(figure: go.Figure, text: str) -> None:
+    """What a picture shows, in words below it."""
+    figure.add_annotation(
+        text=text,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        yshift=-60,
+        xanchor="left",
+        yanchor="top",
+        align="left",
+        showarrow=False,
+    )
 
 
 if __name__ == "__main__":

@@ -61,6 +61,6 @@ def test_one_metamer_of_edges(call):
 def test_an_audit_of_edges_has_a_budget_of_its_own(call):
     words = ("audit", *KARATE, "--vary", "structure", "--epochs", "2", "--model", "gcn", "--num-starts", "1")
     said = call(*words, "--layer", "act.0", "--tolerance", "10", "--json").json
-    assert said["config"]["search"]["steps"] == 600
+    assert said["config"]["search"]["steps"] == 200
     features = ("audit", *KARATE, "--epochs", "2", "--model", "gcn", "--num-starts", "1", "--tolerance", "10")
     assert call(*features, "--json").json["config"]["search"]["steps"] == 2000

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from graph_metamers.types import Forward, Graph, Json, Transform
 
 AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
-AUDIT_STEPS = 600
+AUDIT_STEPS = 200
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -146,13 +146,7 @@ def audit(
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(
-        module,
-        graph,
-        names,
-        vary=vary if structure is None else "features",
-        forward=forward,
-        transform=transform,
-        accuracy=scores.test,
+        module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)

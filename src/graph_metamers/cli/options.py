@@ -149,7 +149,7 @@ class SearchOptions:
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Evaluations that each search may spend; default: 2000; 600 in an audit where edges vary.",
+            help="Evaluations that each search may spend; default: 2000; 200 in an audit where edges vary.",
             show_default=False,
             rich_help_panel=_SEARCH,
         ),

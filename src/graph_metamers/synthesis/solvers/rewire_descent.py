@@ -56,7 +56,7 @@ class RewireDescent:
     Where nothing lowers the loss any more, some swaps are made that raise the guide's cost a little, from the
     lowest place so far, and the descent goes on from there. A step is one evaluation: a forward and two
     backward passes. Memory: the curvature of every node, float32 [n, k, k] for each hop of k directions, and
-    as much again.
+    twice as much again while it is brought up to date.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class RewireDescent:
 
     @property
     def memory(self) -> int:
-        """Bytes of the curvature of every node."""
-        return int(2 * 4 * self._num_nodes * np.square(np.diff(self._hops)).sum())
+        """Bytes of the curvature of every node, at the peak."""
+        return int(3 * 4 * self._num_nodes * np.square(np.diff(self._hops)).sum())
 
     def run(self) -> Status:
         """Go on until the search is over."""
