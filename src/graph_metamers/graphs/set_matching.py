@@ -27,6 +27,9 @@ Columns = Literal["free", "kept"]
 
 MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status, as in the kernel
 CHUNK = 2_000_000  # proposals between two reports; under a second
+SHARE_THAT_COUNTS = (
+    0.95  # of items' squared lengths: columns that matter where costs need only be about right
+)
 MOST_EXCHANGES = 100  # of one group at a time, where the best exchange is made again and again
 
 
@@ -101,6 +104,13 @@ class SetMatching:
         sums = np.zeros(self.targets.shape)
         np.add.at(sums, groups, self.vectors.astype(np.float64)[items])
         return sums - self.targets.astype(np.float64)
+
+
+def _longest(lengths: NDArray[np.floating], share: float) -> NDArray[np.int64]:
+    """The fewest columns that make up a share of the squared length, in order."""
+    order = np.argsort(-lengths)
+    count = int(np.searchsorted(lengths[order].cumsum(), share * lengths.sum())) + 1
+    return np.sort(order[:count])
 
 
 def _check_shape(name: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> None:
@@ -226,6 +236,7 @@ class Annealer:
         self._problem, self._columns = problem, columns
         self._vectors = np.ascontiguousarray(problem.vectors)
         self._squares = np.square(self._vectors).sum(axis=1)
+        self._columns_that_count = _longest(np.square(self._vectors).mean(axis=0), SHARE_THAT_COUNTS)
         groups = len(problem.targets)
         self._weights = np.ones(groups) if problem.weights is None else problem.weights.astype(np.float64)
         owners, items = problem.members.nonzero()
@@ -277,10 +288,17 @@ class Annealer:
             self._note_best()
             yield first + count
 
-    def improve(self, groups: NDArray[np.int64], costs: LocalCosts, *, pool: int) -> None:
+    def improve(
+        self,
+        groups: NDArray[np.int64],
+        costs: LocalCosts,
+        *,
+        temperature: float = 0.0,
+    ) -> None:
         """Lower the local cost of each of some groups by exchanges, the best one first (tabu search).
 
-        Targets and weights play no part. What was best so far is forgotten.
+        Above temperature 0 items are exchanged at random instead, such that low costs are likelier (a heat
+        bath). Targets and weights play no part. What was best so far is forgotten.
 
         Parameters
         ----------
@@ -288,15 +306,15 @@ class Annealer:
             Which, int64 [a], each once.
         costs
             Theirs.
-        pool
-            Out of how many random items a group chooses; out of all if there are no more. Of these the most
-            promising ones are looked at closely, and no others.
+        temperature
+            In units of the costs, >= 0.
 
         Notes
         -----
-        *Ours*, but for tabu search (Glover 1989). A group is left where no single exchange with one of these
-        items lowers its cost. Time for a group of s items: O(pool s k), and O(s + p + k) for each promising
-        item and exchange.
+        *Ours*, but for tabu search (Glover 1989) and the heat bath (Creutz 1980). Only the items that are
+        most promising out of all are looked at closely; tabu search leaves a group where no single exchange
+        with one of these lowers its cost. Time for a group of s items: O(num_items s k), and O(s) for each
+        promising item and exchange.
         """
         from graph_metamers.graphs import set_matching_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
 
@@ -305,8 +323,8 @@ class Annealer:
             for part in (costs.probes, costs.pulls, costs.ridges, costs.penalties)
         )
         self._accepted += kernel.improve_groups(
-            self._vectors, self._squares, probes, pulls, ridges, penalties, groups,
-            self._starts, self._items, self._status, pool, MOST_EXCHANGES, self._random,
+            self._vectors, self._columns_that_count, self._squares, probes, pulls, ridges, penalties, groups,
+            self._starts, self._items, self._status, MOST_EXCHANGES, temperature, self._random,
         )  # fmt: skip
         self._forget()
 

@@ -12,10 +12,12 @@ import numpy as np
 from numba import njit
 
 MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status
-DRAWN = 8  # the same, while a pool is drawn
 COOL_EVERY = 64  # proposals between two temperatures
 LEAST_GAIN = 1e-5  # of an item's largest square: less is rounding in float32
-PROMISING = 150  # items that a group is offered
+PROMISING = 80  # items that a group is offered
+SCREENED = 8  # groups whose offers are chosen by one matrix product
+TURNS = 5  # as often as there are slots is one filled anew in a heat bath
+COLD = 12  # temperatures above the best: taken once in so many hundred thousand
 PATIENCE = 30  # exchanges beyond the lowest cost, in search of a lower one
 STAYS_OUT, STAYS_IN = 8, 3  # exchanges for which an item that was dropped or taken is left alone
 LARGEST_REST = 4  # of so many items outside or inside one at most is left alone
@@ -154,22 +156,6 @@ def exchange_between_groups(  # type: ignore[no-untyped-def]
     return accepted
 
 
-@njit(cache=True)
-def draw_pool(group, own, status, size, pool, state):  # type: ignore[no-untyped-def]
-    """Write `own` items and, behind them, others that a group may take, out of `size` random ones."""
-    num_items, filled = status.shape[1], own.shape[0]
-    pool[:filled] = own
-    for _ in range(size):
-        item = random_below(state, num_items)
-        if not status[group, item] & (MEMBER | FORBIDDEN | DRAWN):
-            status[group, item] |= DRAWN
-            pool[filled] = item
-            filled += 1
-    for place in range(own.shape[0], filled):
-        status[group, pool[place]] &= ~DRAWN
-    return filled
-
-
 @njit(cache=True, fastmath={"nnan", "nsz", "reassoc"})
 def lowest_difference(costs, products):  # type: ignore[no-untyped-def]
     """The lowest of costs - products; without its place, so that the loop is vectorised."""
@@ -188,41 +174,69 @@ def lower_all(lowest, base, products):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def most_promising(vectors, squares, probes, slopes, ridge, own):  # type: ignore[no-untyped-def]
-    """The cost of taking each item in exchange for the best one of `own`, about; [items].
+def screen(  # type: ignore[no-untyped-def]
+    vectors, columns, squares, probes, pulls, ridges, penalties, groups, starts, items, status
+):
+    """Slopes of all items for some groups, and about what taking each for the best of a group's own costs.
 
-    Exact but for the square of the item taken, where the mean curvature stands for that of its direction: one
-    narrow matrix product instead of a wide one.
+    The latter is exact but for the square of the item taken, where the mean curvature stands for that of its
+    direction, and for the columns that are left out: one narrow matrix product. [groups, items] both.
     """
-    mine = vectors[own]
-    mean = ridge + np.square(probes).sum() / vectors.dtype.type(probes.shape[1])
-    products = np.dot(np.dot(np.dot(mine, probes.T), probes) + ridge * mine, vectors.T)
-    lowest = np.full_like(slopes, np.inf)
-    for slot in range(own.shape[0]):
-        i = own[slot]
-        lower_all(lowest, products[slot, i] - slopes[i], products[slot])
-    return lowest + slopes + mean * squares
+    first = np.zeros(groups.shape[0] + 1, dtype=np.int64)
+    for number in range(groups.shape[0]):
+        first[number + 1] = first[number] + starts[groups[number] + 1] - starts[groups[number]]
+    lefts = np.empty((first[-1], columns.shape[0]), dtype=vectors.dtype)
+    for number in range(groups.shape[0]):
+        mine = vectors[items[starts[groups[number]] : starts[groups[number] + 1]]]
+        seen = np.dot(np.dot(mine, probes[number].T), probes[number][:, columns])
+        lefts[first[number] : first[number + 1]] = seen + ridges[number] * mine[:, columns]
+    products = np.dot(lefts, vectors[:, columns].T)
+    slopes = np.dot(pulls, vectors.T)
+    for number in range(groups.shape[0]):
+        if penalties[number] > 0:
+            for item in range(slopes.shape[1]):
+                charged = (status[groups[number], item] & CHARGED) / CHARGED
+                slopes[number, item] += penalties[number] * charged
+    scores = slopes.copy()
+    for number in range(groups.shape[0]):
+        lowest = np.full_like(squares, np.inf)
+        for slot in range(first[number], first[number + 1]):
+            i = items[starts[groups[number]] + slot - first[number]]
+            lower_all(lowest, products[slot, i] - slopes[number, i], products[slot])
+        mean = ridges[number] + np.square(probes[number]).sum() / vectors.dtype.type(probes.shape[2])
+        scores[number] += lowest + mean * squares
+    return slopes, scores
 
 
 @njit(cache=True)
-def descend(vectors, probes, slopes, ridge, held, most):  # type: ignore[no-untyped-def]
+def add_difference(values, more, less):  # type: ignore[no-untyped-def]
+    """Add more - less to values, in place."""
+    for j in range(values.shape[0]):
+        values[j] += more[j] - less[j]
+
+
+@njit(cache=True)
+def products_of(vectors, probes, ridge):  # type: ignore[no-untyped-def]
+    """Twice the product of every two vectors in the metric ||probes d||^2 + ridge ||d||^2."""
+    seen = np.dot(vectors, probes.T)
+    products = np.dot(seen, seen.T) + ridge * np.dot(vectors, vectors.T)
+    products += products
+    return products
+
+
+@njit(cache=True)
+def descend(products, slopes, held, most):  # type: ignore[no-untyped-def]
     """Make the exchange that lowers the cost most, until none does, and look for a way on beyond that.
 
-    The cost of a set is the sum of its items' slopes, and ||probes d||^2 + ridge ||d||^2 for the change d of
-    the sum of its vectors; at first the set is the first `held` items. Taking j for i costs (slope_j +
-    square_j) - (slope_i - square_i) - 2 product_ij, all of which come from one matrix product.
+    The cost of a set is the sum of its items' slopes, and the square of the change of the sum of its vectors
+    in a metric, of which come `products`; at first the set is the first `held` items. Taking j for i costs
+    (slope_j + square_j) - (slope_i - square_i) - 2 product_ij.
 
     Where no exchange lowers the cost, the one that raises it least is made, and what was exchanged stays so
     for some moves: tabu search (Glover 1989). It ends `PATIENCE` moves after the lowest set, which is what it
     returns, with the number of moves.
     """
-    seen = np.dot(vectors, probes.T)
-    products = np.dot(seen[:held], seen.T) + ridge * np.dot(vectors[:held], vectors.T)
-    products += products
-    slopes = slopes.copy()
-    squares = np.empty_like(slopes)
-    for j in range(slopes.shape[0]):
-        squares[j] = np.dot(seen[j], seen[j]) + ridge * np.dot(vectors[j], vectors[j])
+    slopes, squares = slopes.copy(), np.diag(products) / slopes.dtype.type(2)
     least = LEAST_GAIN * squares.max()
     inside = np.arange(held)  # where in the pool the item of every slot is
     is_inside = np.zeros(slopes.shape[0], dtype=np.bool_)
@@ -238,16 +252,13 @@ def descend(vectors, probes, slopes, ridge, held, most):  # type: ignore[no-unty
         lowest, place = np.inf, -1
         for slot in range(held):
             i = inside[slot]
-            change = lowest_difference(costs, products[slot]) + squares[i] - slopes[i]
+            change = lowest_difference(costs, products[i]) + squares[i] - slopes[i]
             if change < lowest and rests[i] <= made:
                 lowest, place = change, slot
         if place < 0:
             break
-        i, j = inside[place], int(np.argmin(costs - products[place]))
-        row = np.dot(seen, seen[j]) + ridge * np.dot(vectors, vectors[j])
-        row += row
-        slopes += row - products[place]
-        products[place] = row
+        i, j = inside[place], int(np.argmin(costs - products[inside[place]]))
+        add_difference(slopes, products[j], products[i])
         is_inside[i], is_inside[j] = False, True
         inside[place] = j
         made += 1
@@ -262,40 +273,86 @@ def descend(vectors, probes, slopes, ridge, held, most):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def improve_groups(  # type: ignore[no-untyped-def]
-    vectors, squares, probes, pulls, ridges, penalties, groups, starts, items, status, size, most, state
-):  # fmt: skip
-    """`descend` in each of some groups, one after the other; returns how many exchanges were tried.
+def settle(products, slopes, held, temperature, state):  # type: ignore[no-untyped-def]
+    """Fill slots anew at random, at a temperature: a heat bath on the cost that `descend` lowers.
 
-    Each chooses among its own items and the most promising ones out of all, or out of `size` random ones if
-    there are more.
+    An item takes a slot with a probability in proportion to exp(-cost / temperature), where the one that is
+    there has its share too (the heat bath of Creutz 1980, or Gibbs sampler). Returns the items, and how many
+    times one was new.
     """
-    made, num_items = 0, vectors.shape[0]
-    pool = np.arange(num_items)
-    for number in range(groups.shape[0]):
-        group = groups[number]
-        own = items[starts[group] : starts[group + 1]].copy()
-        held, offered, filled = own.shape[0], vectors, num_items
-        if held == 0:
-            continue
-        if num_items > size:
-            filled = draw_pool(group, own, status, size, pool, state)
-            offered, own = vectors[pool[:filled]], np.arange(held)
-        slopes = np.dot(offered, pulls[number])
-        for place in range(filled):
-            slopes[place] += penalties[number] * (status[group, pool[place]] & CHARGED) / CHARGED
-        scores = most_promising(offered, squares[pool[:filled]], probes[number], slopes, ridges[number], own)
-        for place in range(filled):
-            if status[group, pool[place]] & (MEMBER | FORBIDDEN):
-                scores[place] = np.inf
-        limit = np.partition(scores, PROMISING)[PROMISING] if filled > PROMISING else np.inf
-        few = np.concatenate((own, np.flatnonzero(scores < limit)))
-        inside, count = descend(offered[few], probes[number], slopes[few], ridges[number], held, most)
-        made += count
-        for slot in range(starts[group], starts[group + 1]):
-            status[group, items[slot]] &= ~MEMBER
-        for place in range(held):
-            item = pool[few[inside[place]]]
-            items[starts[group] + place] = item
-            status[group, item] |= MEMBER
+    slopes, squares = slopes.copy(), np.diag(products) / slopes.dtype.type(2)
+    inside = np.arange(held)
+    costs = slopes + squares
+    costs[:held] = np.inf
+    near, weights = np.empty(slopes.shape[0], dtype=np.int64), np.empty(slopes.shape[0])
+    made = 0
+    for _ in range(TURNS * held):
+        slot = random_below(state, held)
+        i = inside[slot]
+        costs[i] = slopes[i] + squares[i]
+        lowest = lowest_difference(costs, products[i])
+        count, total = 0, 0.0
+        for j in range(costs.shape[0]):
+            change = costs[j] - products[i, j] - lowest
+            if change < COLD * temperature:
+                total += math.exp(-change / temperature)
+                near[count], weights[count] = j, total
+                count += 1
+        drawn = np.float64(random_bits(state) >> np.uint64(11)) * 2.0**-53 * total
+        place = 0
+        while place < count - 1 and weights[place] <= drawn:
+            place += 1
+        j = near[place]
+        if j != i:
+            add_difference(slopes, products[j], products[i])
+            add_difference(costs, products[j], products[i])
+            inside[slot] = j
+            made += 1
+        costs[j] = np.inf
+    return inside, made
+
+
+@njit(cache=True)
+def improve_groups(  # type: ignore[no-untyped-def]
+    vectors, columns, squares, probes, pulls, ridges, penalties, groups, starts, items, status, most,
+    temperature, state,
+):  # fmt: skip
+    """`descend` in each of some groups, one after the other, or `settle` above temperature 0.
+
+    Each chooses among its own items and the most promising ones out of all. Returns how many exchanges were
+    tried.
+    """
+    made = 0
+    for first in range(0, groups.shape[0], SCREENED):
+        last = min(first + SCREENED, groups.shape[0])
+        screened, scores = screen(
+            vectors, columns, squares, probes[first:last], pulls[first:last], ridges[first:last],
+            penalties[first:last], groups[first:last], starts, items, status,
+        )  # fmt: skip
+        for number in range(first, last):
+            group = groups[number]
+            own = items[starts[group] : starts[group + 1]].copy()
+            held, score = own.shape[0], scores[number - first]
+            if held == 0:
+                continue
+            for item in range(score.shape[0]):
+                if status[group, item] & (MEMBER | FORBIDDEN):
+                    score[item] = np.inf
+            limit = np.partition(score, PROMISING)[PROMISING] if score.shape[0] > PROMISING else np.inf
+            few = np.concatenate((own, np.flatnonzero(score < limit)))
+            slopes = screened[number - first][few]
+            if temperature > 0:
+                offered, seen = vectors[few][:, columns], probes[number][:, columns]
+                products = products_of(offered, seen, ridges[number])
+                inside, count = settle(products, slopes, held, temperature, state)
+            else:
+                products = products_of(vectors[few], probes[number], ridges[number])
+                inside, count = descend(products, slopes, held, most)
+            made += count
+            for slot in range(held):
+                status[group, own[slot]] &= ~MEMBER
+            for slot in range(held):
+                item = few[inside[slot]]
+                items[starts[group] + slot] = item
+                status[group, item] |= MEMBER
     return made

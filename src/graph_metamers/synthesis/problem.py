@@ -226,7 +226,7 @@ class Problem:
             succession take each unit once.
         """
         leaves = {slot: x.detach().clone().requires_grad_() for slot, x in inputs.items()}
-        scaled = [error / (energy * len(self.targets)).sqrt() for error, energy in self._errors(leaves)]
+        scaled = self.scaled_errors(leaves)
 
         def gradients(weights: list[Tensor], *, last: bool) -> dict[str, Tensor]:
             found = torch.autograd.grad(
@@ -244,6 +244,10 @@ class Problem:
         ]
         loss = torch.stack([part.detach().square().sum() for part in scaled]).sum()
         return Slopes(float(loss), gradient, found)
+
+    def scaled_errors(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Errors of the layers for given inputs, as of `inputs_of`, whose squares add up to the loss."""
+        return [error / (energy * len(self.targets)).sqrt() for error, energy in self._errors(inputs)]
 
     def visible_bases(self) -> dict[str, Tensor]:
         """Slot -> orthonormal basis of what the layers read of its features, float64 [F, r].

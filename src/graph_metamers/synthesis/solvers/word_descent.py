@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graph_metamers.randomness import generator_for
+from graph_metamers.synthesis.replayed_slopes import ReplayedSlopes
 from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES
 from graph_metamers.synthesis.status import Status
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 LEAST_SHARE = 0.005  # of the nodes that take part in a step
 LARGEST_SHARE, LARGEST_SHARE_OF_EXCHANGES = 0.03, 0.3
 FEW = 10  # nodes, if these are a larger share: small graphs need no more steps than large ones
+SLOW = 0.03  # the loss falls by less while every node moves once: time to reheat
+HOTTEST, COOLEST = 2.0, 0.3  # in units of the loss for each word, at which a descent gets slow
+SHARE_WHILE_HOT = 0.15
+VISITS_WHILE_HOT = 22  # of every node
+PART_WHILE_HOT = 0.75  # of evaluations and seconds that are left, at the most
 STALL_SWEEPS, STALL_DECREASE = 10, 0.05  # it ends where the loss falls by less while nodes move so often
 
 
@@ -46,12 +52,18 @@ class WordDescent:
     the gradients before and after: it says which nodes to put back if the loss rose, and how stiff each one
     is among moving neighbours. *Ours.*
 
+    Where this gets slow it is at a local minimum of many nodes together, out of which no node leads on its
+    own. Words are then exchanged at random once, at a temperature that falls (a heat bath on the same model
+    of the loss, whose gradient stays exact), and the descent goes on from there.
+
     Parameters
     ----------
     problem, slots, search
         The problem, its sets of words, and the record.
     exchanges
         Whether nodes exchange words, so that column sums are kept; single nodes cannot be put back then.
+    reheats
+        Whether words are exchanged at random where the descent gets slow.
 
     Notes
     -----
@@ -60,14 +72,24 @@ class WordDescent:
     """
 
     def __init__(
-        self, problem: Problem, slots: Mapping[str, WordSlot], search: Search, *, exchanges: bool
+        self,
+        problem: Problem,
+        slots: Mapping[str, WordSlot],
+        search: Search,
+        *,
+        exchanges: bool,
+        reheats: bool,
     ) -> None:
         self._problem, self._slots, self._search, self._exchanges = problem, slots, search, exchanges
+        self._reheats = reheats
+        self._num_words = max(1, sum(slot.num_words for slot in slots.values()))
         self._random, self._probes = np.random.default_rng(0), generator_for("word descent", 0)
         fewest = max(1, min(len(slot.stiffness) for slot in slots.values()))
         usual = LARGEST_SHARE_OF_EXCHANGES if exchanges else LARGEST_SHARE
-        self._largest = min(max(usual, FEW / fewest), LARGEST_SHARE_OF_EXCHANGES)
+        self._fewest_share = FEW / fewest
+        self._largest = min(max(usual, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
         self._share = self._largest
+        self._slopes: ReplayedSlopes | None = None
         self._queues: dict[str, NDArray[np.int64]] = {}
 
     def run(self) -> Status:
@@ -76,26 +98,61 @@ class WordDescent:
             return Status.MAX_STEPS
         status, point = self._evaluate()
         milestone, sweeps = point.loss, 0.0
+        last_sweep, may_reheat = point.loss, self._reheats
         while status is None:
+            before = sweeps
             sweeps += self._share
             status, point = self._step(point)
+            if may_reheat and status is None and int(sweeps) > int(before):
+                if point.loss > last_sweep * (1 - SLOW):
+                    status, point = self._reheat(point)
+                    may_reheat, milestone, sweeps = False, point.loss, 0.0
+                last_sweep = point.loss
             if point.loss < milestone * (1 - STALL_DECREASE):
                 milestone, sweeps = point.loss, 0.0
             if status is None and sweeps >= STALL_SWEEPS:
                 return Status.STALLED
         return status
 
-    def _step(self, point: Point) -> tuple[Status | None, Point]:
-        for name, slot in self._slots.items():
-            move = slot.exchange if self._exchanges else slot.improve
-            move(self._next(name), point.gradients[name])
-        status, moved = self._evaluate()
-        effects = {
+    def _reheat(self, point: Point) -> tuple[Status | None, Point]:
+        """Steps at a falling temperature, whatever they do to the loss; the search remembers its best point.
+
+        What a word has of the loss where a descent gets slow says how hot is hot. A time limit that comes
+        before the last visit cools sooner.
+        """
+        self._share = min(max(SHARE_WHILE_HOT, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
+        steps = int(min(VISITS_WHILE_HOT / self._share, PART_WHILE_HOT * self._search.steps_left))
+        seconds, unit = self._search.seconds_left, point.loss / self._num_words
+        status, done, number = None, 0.0, 0
+        while status is None and done < 1 and number < steps:
+            temperature = unit * HOTTEST * (COOLEST / HOTTEST) ** done
+            for name, slot in self._slots.items():
+                slot.improve(self._next(name), point.gradients[name], temperature=temperature)
+            status, moved = self._evaluate()
+            self._learn(point, moved)
+            point, number = moved, number + 1
+            done = number / steps
+            if seconds is not None:
+                left = self._search.seconds_left or 0.0
+                done = max(done, (seconds - left) / (PART_WHILE_HOT * seconds))
+        self._share = self._largest
+        return status, point
+
+    def _learn(self, point: Point, moved: Point) -> dict[str, NDArray[np.float64]]:
+        """What the nodes of each slot did to the loss, [n]; see `WordSlot.learn`."""
+        return {
             name: slot.learn(
                 moved.read[name] - point.read[name], point.gradients[name], moved.gradients[name]
             )
             for name, slot in self._slots.items()
         }
+
+    def _step(self, point: Point) -> tuple[Status | None, Point]:
+        for name, slot in self._slots.items():
+            move = slot.exchange if self._exchanges else slot.improve
+            move(self._next(name), point.gradients[name])
+        status, moved = self._evaluate()
+        effects = self._learn(point, moved)
         if moved.loss < point.loss:
             self._share = min(self._share * 1.1, self._largest)
             return status, moved
@@ -127,7 +184,9 @@ class WordDescent:
         items = {name: slot.annealer.items for name, slot in slots.items()}
         read = {name: slot.read(items[name]) for name, slot in slots.items()}
         inputs = {name: slot.inputs(items[name], read[name]) for name, slot in slots.items()}
-        found = problem.slopes(
+        if self._slopes is None:
+            self._slopes = ReplayedSlopes(problem, inputs)
+        found = self._slopes(
             inputs,
             0 if self._exchanges else 1,
             self._probes,

@@ -44,7 +44,8 @@ class WordMetric:
         """From the basis of the visible space, float64 [F, r], and probes (see `Slopes`), float64 [n, r]."""
         rank = basis.shape[1]
         seen = torch.stack(probes) if probes else torch.zeros(1, 1, rank).double()
-        moment = torch.einsum("pnk,pnl->kl", seen, seen)
+        flat = seen.reshape(-1, rank)
+        moment = flat.T @ flat
         if not bool(moment.any()):
             moment = torch.eye(rank, dtype=torch.float64)
         values, directions = torch.linalg.eigh(moment / moment.trace())

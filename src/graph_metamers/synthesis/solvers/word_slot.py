@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PROPOSALS = 200  # per word of a node that takes part in a step in which nodes exchange words
 STEEPEST, FLATTEST = 1000.0, 0.5  # of a node's curvature, over what the probes said
-POOL = 2000  # words out of which a node chooses in a step
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +85,19 @@ class WordSlot:
         seen = slope.detach().cpu().numpy()
         return np.asarray((seen if self.is_compressed else seen @ self.basis) @ self.metric.to_gradients)
 
-    def improve(self, nodes: NDArray[np.int64], gradient: NDArray[np.float64]) -> None:
-        """Swap words of some nodes so that the model of the loss, of gradient [n, k], falls."""
+    def improve(
+        self, nodes: NDArray[np.int64], gradient: NDArray[np.float64], *, temperature: float = 0.0
+    ) -> None:
+        """Swap words of some nodes so that the model of the loss, of gradient [n, k], falls.
+
+        Above temperature 0, in units of the loss, at random instead, such that a low loss is likelier.
+        """
         stiffness = self.stiffness[nodes]
         probes, ridges = self.curvature.parts(nodes)
         probes *= np.sqrt(stiffness)[:, None, None].astype(np.float32)
         penalties = self.penalty * stiffness * self.curvature.mean(nodes)
         costs = LocalCosts(probes, gradient[nodes], ridges * stiffness, penalties)
-        self.annealer.improve(nodes, costs, pool=POOL)
+        self.annealer.improve(nodes, costs, temperature=temperature)
 
     def exchange(self, nodes: NDArray[np.int64], gradient: NDArray[np.float64]) -> None:
         """The same by exchanges between the nodes, so that every word stays in as many.
