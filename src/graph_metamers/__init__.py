@@ -84,6 +84,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
+    "theory": ("DimensionProgress", "MetamerDimension", "local_metamer_dimension"),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -282,6 +283,15 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         structure_front as structure_front,
+    )
+    from graph_metamers.theory import (
+        DimensionProgress as DimensionProgress,
+    )
+    from graph_metamers.theory import (
+        MetamerDimension as MetamerDimension,
+    )
+    from graph_metamers.theory import (
+        local_metamer_dimension as local_metamer_dimension,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

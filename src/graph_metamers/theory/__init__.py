@@ -1,0 +1,7 @@
+"""What can be counted without a search: dimensions of the metamer sets, by derivatives at the reference."""
+
+from __future__ import annotations
+
+from graph_metamers.theory.dimension import DimensionProgress, MetamerDimension, local_metamer_dimension
+
+__all__ = ["DimensionProgress", "MetamerDimension", "local_metamer_dimension"]
