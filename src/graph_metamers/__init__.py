@@ -84,6 +84,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
+    "theory": ("VolumeChange", "volume_change"),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -282,6 +283,12 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         structure_front as structure_front,
+    )
+    from graph_metamers.theory import (
+        VolumeChange as VolumeChange,
+    )
+    from graph_metamers.theory import (
+        volume_change as volume_change,
     )
     from graph_metamers.training import (
         FitResult as FitResult,
