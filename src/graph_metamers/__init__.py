@@ -84,7 +84,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
-    "theory": ("VolumeChange", "volume_change"),
+    "theory": ("FeatureVisibility", "VolumeChange", "feature_visibility", "volume_change"),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -285,7 +285,13 @@ if TYPE_CHECKING:
         structure_front as structure_front,
     )
     from graph_metamers.theory import (
+        FeatureVisibility as FeatureVisibility,
+    )
+    from graph_metamers.theory import (
         VolumeChange as VolumeChange,
+    )
+    from graph_metamers.theory import (
+        feature_visibility as feature_visibility,
     )
     from graph_metamers.theory import (
         volume_change as volume_change,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graph_metamers.theory.visibility import FeatureVisibility, feature_visibility
 from graph_metamers.theory.volume import VolumeChange, volume_change
 
-__all__ = ["VolumeChange", "volume_change"]
+__all__ = ["FeatureVisibility", "VolumeChange", "feature_visibility", "volume_change"]

@@ -112,8 +112,7 @@ def read_pre_activations(
     taken in coordinates X Q, which changes no singular value, as Q has orthonormal columns and the row space
     of every Jacobian is inside its span.
     """
-    double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
-    doubled: Graph = copy.copy(graph).apply(lambda t: t.double() if torch.is_floating_point(t) else t)
+    double, doubled = in_double(view, graph)
     # The caller may be inside no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad(), double.borrow():
         seen, seen_graph, how = _compressed(double, doubled, layer)
@@ -132,6 +131,23 @@ def read_pre_activations(
     return PreActivations(
         layer, name, items, picked, units[picked], slopes[picked], factors, sizes, how
     )  # fmt: skip
+
+
+def in_double(view: ModelView, graph: Graph) -> tuple[ModelView, Graph]:
+    """A copy of the model, and of the graph, in float64."""
+    double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
+    doubled: Graph = copy.copy(graph).apply(lambda t: t.double() if torch.is_floating_point(t) else t)
+    return double, doubled
+
+
+def unrelated_features(graph: Graph) -> Graph:
+    """The graph with features drawn from normal distributions of the same means and deviations."""
+    generator = generator_for("unrelated features", 0)
+    drawn = {}
+    for slot, x in read_features(graph).items():
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+        drawn[slot] = x.mean(dim=0) + x.std(dim=0, correction=0) * noise
+    return write_features(graph, drawn)
 
 
 def slopes_at(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,8 +175,7 @@ def _compressed(view: ModelView, graph: Graph, layer: str) -> tuple[ModelView, G
     """The model in fewer coordinates where that is verified, else as it is."""
     variables = resolve_variables("features", graph)
     with torch.no_grad():
-        noise = {slot: _noise(x) for slot, x in read_features(graph).items()}
-        other = variables.graph_with(noise)
+        other = unrelated_features(graph)
         known, moved = ({layer: view.taps(g, [layer])[layer].value} for g in (graph, other))
         found = compress(view, variables, known, [(other, moved)])
     if isinstance(found, Refusal):
@@ -168,11 +183,6 @@ def _compressed(view: ModelView, graph: Graph, layer: str) -> tuple[ModelView, G
     coordinates = found.coordinates(read_features(graph)[found.slot])
     how = f"{found.rank} of {len(found.basis)} dimensions"
     return found.view, found.graph(graph, coordinates), how
-
-
-def _noise(x: Tensor) -> Tensor:
-    noise = torch.randn(x.shape, generator=generator_for("pre-activations", 0), dtype=x.dtype)
-    return x.mean(dim=0) + x.std(dim=0, correction=0) * noise.to(x.device)
 
 
 def _pre_activation(tap: Tap, activation: Activation | None) -> tuple[Tensor, Tensor, str]:
@@ -314,6 +324,7 @@ def _gradients(flat: Tensor, leaves: list[Tensor], rows: Tensor) -> list[NDArray
 
 def _batched(flat: Tensor, leaves: list[Tensor], ones: Tensor) -> list[Tensor]:
     options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
+    found: Any
     try:
         found = torch.autograd.grad(flat, leaves, ones, is_grads_batched=True, **options)
     except RuntimeError:  # an operation without a rule for batches
