@@ -84,7 +84,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
-    "theory": ("DimensionProgress", "MetamerDimension", "local_metamer_dimension"),
+    "theory": (
+        "DimensionProgress",
+        "FeatureVisibility",
+        "MetamerDimension",
+        "VolumeChange",
+        "feature_visibility",
+        "local_metamer_dimension",
+        "volume_change",
+    ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -288,10 +296,22 @@ if TYPE_CHECKING:
         DimensionProgress as DimensionProgress,
     )
     from graph_metamers.theory import (
+        FeatureVisibility as FeatureVisibility,
+    )
+    from graph_metamers.theory import (
         MetamerDimension as MetamerDimension,
     )
     from graph_metamers.theory import (
+        VolumeChange as VolumeChange,
+    )
+    from graph_metamers.theory import (
+        feature_visibility as feature_visibility,
+    )
+    from graph_metamers.theory import (
         local_metamer_dimension as local_metamer_dimension,
+    )
+    from graph_metamers.theory import (
+        volume_change as volume_change,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

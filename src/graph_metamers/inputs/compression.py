@@ -132,6 +132,34 @@ def compress(
     Ours. Costs a run on `PROBE_WIDTH` columns, a singular value decomposition of [total_out, F], and one run
     of the small model per point. Agreement is relative, in the norm of each layer: within `TOLERANCE`.
     """
+    found = _found(view, variables, targets, scaled=scaled)
+    if isinstance(found, Refusal):
+        return found
+    if found.rank >= len(found.basis):
+        return Refusal(f"the model reads all {len(found.basis)} directions of the features")
+    return _verify(found, [(variables.reference, targets), *points]) or found
+
+
+def read_maps(
+    view: ModelView,
+    variables: Variables,
+    targets: Mapping[str, Tensor],
+    points: Sequence[tuple[Graph, Mapping[str, Tensor]]] = (),
+) -> Tensor | Refusal:
+    """The stacked maps W_1, W_2, ... through which features enter, [total_out, F] float64, verified.
+
+    Parameters as for `compress`; maps that read all F directions are no reason to refuse.
+    """
+    found = _found(view, variables, targets, scaled=False)
+    if isinstance(found, Refusal):
+        return found
+    return _verify(found, [(variables.reference, targets), *points]) or found.maps
+
+
+def _found(
+    view: ModelView, variables: Variables, targets: Mapping[str, Tensor], *, scaled: bool
+) -> Compression | Refusal:
+    """The smaller model, before it is verified; it may be as wide as the model."""
     slots = list(variables.values)
     if len(slots) != 1 or len(read_features(variables.reference)) != 1:
         return Refusal("the graph has several kinds of nodes, each with features of its own")
@@ -150,14 +178,10 @@ def compress(
     weights = dict(view.model.named_parameters())
     maps = torch.cat([entrance.maps(weights[entrance.parameter].detach()).double() for entrance in found])
     basis, sigma = _row_space(maps)
-    if basis.shape[1] >= num_features:
-        return Refusal(f"the model reads all {num_features} directions of the features")
     scales = (sigma / sigma[:1]).clamp(min=LEAST_SCALE) if scaled else torch.ones_like(sigma)
     back = basis / scales
     smaller = replace(view, model=_with_weights(small, found, back))
-    compression = Compression(smaller, slots[0], basis, maps, scales, (basis * scales).to(x), back.to(x))
-    disagreement = _verify(compression, [(variables.reference, targets), *points])
-    return disagreement or compression
+    return Compression(smaller, slots[0], basis, maps, scales, (basis * scales).to(x), back.to(x))
 
 
 def _entrances(
