@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graph_metamers.auditing.layer_files import describe_layer, layer_tensors, restore_layer
 from graph_metamers.auditing.results import Audit, DatasetCard
+from graph_metamers.auditing.theory import describe_theory, restored_theory
 from graph_metamers.checks import CheckReport, Finding
 from graph_metamers.errors import FileFormatError
 from graph_metamers.metrics.classification import Accuracy
@@ -109,6 +110,7 @@ def _described(audit: Audit) -> dict[str, Any]:
         "controls": {name: asdict(accuracy) for name, accuracy in audit.controls.items()},
         "findings": [asdict(finding) for finding in audit.checks.findings],
         "layers": [describe_layer(layer) for layer in audit.layers],
+        "theory": describe_theory(audit.theory),
         "config": audit.config,
         "provenance": audit.provenance,
     }
@@ -134,6 +136,7 @@ def _restored(stored: dict[str, Any], folder: Path) -> Audit:
             restore_layer(layer, nodes, read_metamer(folder / f"layer_{layer['depth']}", graph))
             for layer in stored["layers"]
         ),
+        theory=restored_theory(stored.get("theory")),
         model=load_model(folder / "model.safetensors") if stored["is_zoo_model"] else None,
         config=stored["config"],
         provenance=stored["provenance"],

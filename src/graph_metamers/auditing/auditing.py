@@ -12,6 +12,7 @@ from torch import Tensor
 
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
+from graph_metamers.auditing.theory import theory_of
 from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
@@ -184,6 +185,9 @@ def audit(
             )
         audited.append(auditor.audit(layer, depth, metamers, front))
     control = label_propagation(dataset)
+    theory = None
+    if structure is None:
+        theory = theory_of(module, dataset, names, forward=forward, transform=transform, seed=seed)
     return Audit(
         model_name=name or _name_of(module),
         dataset=DatasetCard.of(dataset),
@@ -194,6 +198,7 @@ def audit(
         controls={control.name: control.test},
         checks=checks,
         layers=tuple(audited),
+        theory=theory,
         model=module,
         config=_config(module, fit, audited),
         provenance={

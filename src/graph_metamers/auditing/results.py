@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.auditing.theory import Theory
     from graph_metamers.checks import CheckReport
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.measures import Measure
@@ -97,6 +98,8 @@ class Audit:
         What is questionable about model and graph.
     layers
         One per audited layer, in the order of computation.
+    theory
+        What can be computed without a search; `None` where edges vary.
     model
         The model; `None` for a loaded audit of a model that is not of this package.
     config
@@ -114,6 +117,7 @@ class Audit:
     controls: Mapping[str, Accuracy]
     checks: CheckReport
     layers: tuple[LayerAudit, ...]
+    theory: Theory | None
     model: nn.Module | None
     config: Mapping[str, Json]
     provenance: Mapping[str, Json]

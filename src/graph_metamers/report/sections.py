@@ -19,6 +19,7 @@ from graph_metamers.report.neighbourhoods import Drawings, drawings
 from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
 from graph_metamers.report.structure import structure_section
 from graph_metamers.report.summary import summary
+from graph_metamers.report.theory import theory_section
 from graph_metamers.report.varied import vary_edges
 from graph_metamers.report.words import WordChanges, word_changes
 
@@ -73,6 +74,7 @@ EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
         "pictures": _has_layers,
         "layers": _has_layers,
         "metamer": _has_layers,
+        "theory": lambda audits: any(audit.theory is not None for audit in audits),
         "structure": lambda audits: _has_layers(vary_edges(audits)),
         "advice": lambda audits: bool(advice(audits)),
         "making": bool,
@@ -117,6 +119,7 @@ _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object
     ("pictures", 2, "What it looks like", "Pictures", _pictures),
     ("layers", 3, "Layer by layer", "Layers", layers_section),
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
+    ("theory", 5, "Why so much looks alike", "Why", theory_section),
     ("structure", 8, "What other edges cost", "Structure", structure_section),
     ("advice", 9, "What to do now", "What to do", _advice),
     ("making", 10, "How it was made", "How made", making_section),

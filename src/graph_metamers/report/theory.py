@@ -1,0 +1,202 @@
+"""Section 5: why so much looks alike to a layer, counted without a search."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graph_metamers.report.labels import model_labels
+from graph_metamers.report.numbers import count, fraction, listed, number, percent, plural
+from graph_metamers.report.png import data_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graph_metamers.auditing import Audit, DatasetCard
+    from graph_metamers.auditing.theory import FeatureReading, LayerTheory, Theory
+    from graph_metamers.report.labels import ModelLabel
+
+LAYER_COLUMNS = (
+    "Numbers it depends on",
+    "Directions it sees",
+    "of its units",
+    "Not seen",
+    "never read by the model",
+)
+ACTIVATION_COLUMNS = ("Function", "Closed units", "Directions it hides", "Change of volume, nats")
+MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what it is about, a note, and its numbers as shown."""
+
+    what: str
+    note: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeaturePicture:
+    """How strongly each pixel is read: bright where more than usual.
+
+    Attributes
+    ----------
+    uri, alt
+        The image inside the page, and what it shows.
+    low, high
+        Gains that are black and white.
+    """
+
+    uri: str
+    alt: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class ModelTheory:
+    """What was counted of one model.
+
+    Attributes
+    ----------
+    model
+        Its name and colour.
+    sentences
+        What the numbers mean, in plain words.
+    layers
+        One row a layer; columns are `LAYER_COLUMNS`.
+    activations
+        One row a layer and function; columns are `ACTIVATION_COLUMNS`, the function in `note`.
+    picture
+        Of images.
+    most, least
+        Features that are read most and least, with their gains; empty where features have no names.
+    refusals
+        What could not be computed, and why.
+    """
+
+    model: ModelLabel
+    sentences: tuple[str, ...]
+    layers: tuple[Row, ...]
+    activations: tuple[Row, ...]
+    picture: FeaturePicture | None
+    most: tuple[str, ...]
+    least: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TheorySection:
+    """Section 5."""
+
+    models: tuple[ModelTheory, ...]
+    layer_columns: tuple[str, ...]
+    activation_columns: tuple[str, ...]
+    num_nodes: int
+
+
+def theory_section(audits: Sequence[Audit]) -> TheorySection | None:
+    """Section 5 of some audits; `None` where nothing was counted."""
+    models = tuple(
+        _model(label, audit.dataset, audit.theory)
+        for label, audit in zip(model_labels(audits), audits, strict=True)
+        if audit.theory is not None and (audit.theory.layers or audit.theory.refusals)
+    )
+    looked_at = [layer.num_nodes for audit in audits if audit.theory for layer in audit.theory.layers]
+    if not models:
+        return None
+    return TheorySection(models, LAYER_COLUMNS, ACTIVATION_COLUMNS, max(looked_at, default=0))
+
+
+def _model(label: ModelLabel, card: DatasetCard, theory: Theory) -> ModelTheory:
+    features = theory.features
+    most, least = _named(card, features)
+    return ModelTheory(
+        model=label,
+        sentences=tuple(_sentences(theory, card)),
+        layers=tuple(_layer_row(layer) for layer in theory.layers),
+        activations=tuple(_activation_rows(theory.layers)),
+        picture=_picture(card, features),
+        most=most,
+        least=least,
+        refusals=theory.refusals,
+    )
+
+
+def _layer_row(layer: LayerTheory) -> Row:
+    ends = "" if layer.least_rank == layer.largest_rank else f" ({layer.least_rank} to {layer.largest_rank})"
+    values = (
+        f"{count(round(layer.inputs))} ({plural(round(layer.nodes_read), 'node')})",
+        f"{number(layer.rank, 3)}{ends}",
+        count(layer.units),
+        percent(layer.unseen, 2),
+        percent(layer.unseen_linear),
+    )
+    return Row(layer.layer, "", values)
+
+
+def _activation_rows(layers: Sequence[LayerTheory]) -> list[Row]:
+    rows = []
+    for layer in layers:
+        for place, each in enumerate(layer.activations):
+            values = (fraction(each.closed), fraction(each.dimension_gain), number(each.log_volume, 3))
+            note = f"{each.name} (its own)" if place == 0 else each.name
+            rows.append(Row(layer.layer, note, values))
+    return rows
+
+
+def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
+    if not theory.layers:
+        return []
+    first, last = theory.layers[0], theory.layers[-1]
+    found = [
+        f"What {first.layer} computes of a node depends on {count(round(first.inputs))} numbers on average, "
+        f"and reacts to small changes of these in {number(first.rank, 3)} directions only: "
+        f"{percent(first.unseen, 2)} of all directions are not seen."
+    ]
+    if first.unseen_linear > 0:
+        found.append(
+            f"{percent(first.unseen_linear)} of the directions of a node's {count(card.num_features)} "
+            "features no layer of this model can read: that is the shape of its first weights, not something "
+            "that it learned to ignore."
+        )
+    else:
+        found.append("Its first weights read every direction of a node's features.")
+    own = [layer for layer in theory.layers if layer.activations]
+    if own:
+        gains = [f"{fraction(layer.activations[0].dimension_gain)} at {layer.layer}" for layer in own]
+        found.append(
+            f"Its activation functions hide directions, on average {listed(gains)}: those of units that are "
+            "closed at the reference."
+        )
+    if last is not first:
+        found.append(
+            f"At {last.layer} a node depends on {count(round(last.inputs))} numbers and sees "
+            f"{number(last.rank, 3)} directions of them."
+        )
+    return found
+
+
+def _named(card: DatasetCard, features: FeatureReading | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if features is None or card.feature_names is None or card.image_shape is not None:
+        return (), ()
+    order = np.argsort(features.gains)[::-1]
+    named = [f"{card.feature_names[i]} ({number(features.gains[i])})" for i in order]
+    shown = min(MOST_NAMED, len(named) // 2)
+    return tuple(named[:shown]), tuple(named[::-1][:shown])
+
+
+def _picture(card: DatasetCard, features: FeatureReading | None) -> FeaturePicture | None:
+    if features is None or card.image_shape is None:
+        return None
+    gains = np.asarray(features.gains).reshape(card.image_shape)
+    high = float(gains.max())
+    if not math.isfinite(high) or high == 0:
+        return None
+    pixels = np.round(255 * gains / high).astype(np.uint8)
+    alt = f"gain of {gains.size} pixels as grey values, from 0 (black) to {number(high)} (white)"
+    return FeaturePicture(data_uri(pixels), alt, "0", number(high))

@@ -1,0 +1,79 @@
+"""What an audit computes without a search, against the functions it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import graph_metamers as gm
+from graph_metamers.auditing.theory import describe_theory, restored_theory, theory_of
+from graph_metamers.storage import to_jsonable
+
+
+@pytest.fixture(scope="module")
+def model(karate):
+    return gm.build_model("gcn", karate, hidden_channels=4, seed=0)
+
+
+def test_means_are_those_of_the_functions(model, karate):
+    theory = theory_of(model, karate, ["act.0", "output"])
+    counted = gm.local_metamer_dimension(model, karate.graph, ["act.0", "output"])
+    assert [layer.layer for layer in theory.layers] == ["act.0", "output"]
+    assert not theory.refusals
+    for layer in theory.layers:
+        every = counted[layer.layer]
+        assert layer.num_nodes == karate.num_nodes
+        assert layer.rank == pytest.approx(float(every.rank.double().mean()))
+        assert layer.inputs == pytest.approx(float(every.inputs.double().mean()))
+        assert layer.unseen == pytest.approx(float(every.share.mean()))
+        assert layer.least_rank == int(every.rank.min()) <= layer.rank <= layer.largest_rank
+    first, last = theory.layers
+    change = gm.volume_change(model, karate.graph, "act.0").summary()
+    assert first.activations[0].name == "relu"
+    assert first.activations[0].closed == pytest.approx(change["inactive"])
+    assert first.activations[0].dimension_gain == pytest.approx(change["dimension_gain"])
+    assert last.activations == ()
+    assert last.full_rank is None
+    visibility = gm.feature_visibility(model, karate.graph)
+    assert theory.features.gains == pytest.approx(visibility.gain.tolist())
+
+
+def test_it_is_the_same_from_disk(model, karate):
+    theory = theory_of(model, karate, ["act.0", "output"])
+    assert restored_theory(to_jsonable(describe_theory(theory))) == theory
+    assert restored_theory(None) is None
+
+
+def test_what_cannot_be_computed_is_named(karate):
+    class Largest(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = torch.nn.Linear(karate.num_features, 4)
+
+        def forward(self, x, edge_index):
+            return self.lin(x / x.norm(dim=1, keepdim=True).clamp(min=1))
+
+    theory = theory_of(Largest(), karate, ["output"])
+    assert theory.features is None
+    assert any(refusal.startswith("features: ") for refusal in theory.refusals)
+    assert theory.layers[0].rank <= 4
+
+
+def test_audits_have_it_and_keep_it(karate, model, tmp_path):
+    fit = gm.fit(model, karate, epochs=5, seed=0)
+    audit = gm.audit(fit, karate, budget=gm.Budget(steps=5), num_starts=1)
+    assert audit.theory == theory_of(fit.model, karate, [layer.name for layer in audit.layers])
+    audit.save(tmp_path / "audit")
+    assert gm.load_audit(tmp_path / "audit").theory == audit.theory
+
+
+def test_a_random_choice_of_nodes_is_looked_at_where_there_are_many(karate, model, monkeypatch):
+    from graph_metamers.auditing import theory as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "MOST_NODES", 7)
+    first, again, other = (theory_of(model, karate, ["act.0"], seed=seed) for seed in (0, 0, 1))
+    assert first == again != other
+    assert first.layers[0].num_nodes == 7
+    assert replace(first, refusals=()) == first
