@@ -84,7 +84,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
-    "theory": ("FeatureVisibility", "VolumeChange", "feature_visibility", "volume_change"),
+    "theory": (
+        "FeatureVisibility",
+        "LayerClasses",
+        "VolumeChange",
+        "feature_visibility",
+        "structure_classes",
+        "volume_change",
+    ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -288,10 +295,16 @@ if TYPE_CHECKING:
         FeatureVisibility as FeatureVisibility,
     )
     from graph_metamers.theory import (
+        LayerClasses as LayerClasses,
+    )
+    from graph_metamers.theory import (
         VolumeChange as VolumeChange,
     )
     from graph_metamers.theory import (
         feature_visibility as feature_visibility,
+    )
+    from graph_metamers.theory import (
+        structure_classes as structure_classes,
     )
     from graph_metamers.theory import (
         volume_change as volume_change,
