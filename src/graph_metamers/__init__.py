@@ -84,7 +84,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
-    "theory": ("DimensionProgress", "MetamerDimension", "local_metamer_dimension"),
+    "theory": (
+        "DimensionProgress",
+        "MetamerDimension",
+        "WholeGraphDimension",
+        "local_metamer_dimension",
+        "whole_graph_dimension",
+    ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -291,7 +297,13 @@ if TYPE_CHECKING:
         MetamerDimension as MetamerDimension,
     )
     from graph_metamers.theory import (
+        WholeGraphDimension as WholeGraphDimension,
+    )
+    from graph_metamers.theory import (
         local_metamer_dimension as local_metamer_dimension,
+    )
+    from graph_metamers.theory import (
+        whole_graph_dimension as whole_graph_dimension,
     )
     from graph_metamers.training import (
         FitResult as FitResult,
