@@ -36,7 +36,9 @@ class NotReplayable(Exception):  # noqa: N818 (a refusal, not an error)
     """Why what a function computes is no fixed list of operations."""
 
 
-def record(function: Callable[[Tensor], Sequence[Tensor]], argument: Tensor) -> Tape:
+def record(
+    function: Callable[[Tensor], Sequence[Tensor]], argument: Tensor, *, shortened: bool = True
+) -> Tape:
     """Run a function once and record what it does.
 
     Parameters
@@ -45,6 +47,8 @@ def record(function: Callable[[Tensor], Sequence[Tensor]], argument: Tensor) -> 
         From one tensor to several; may use autograd inside.
     argument
         Where it is run.
+    shortened
+        Whether to simplify the tape; else it holds every operation as the function called it.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def record(function: Callable[[Tensor], Sequence[Tensor]], argument: Tensor) -> 
     slots = [watch.slot_of(result) for result in results]
     if None in slots:
         raise NotReplayable("a result does not depend on the features")
-    return simplified(Tape(watch.steps, [slot for slot in slots if slot is not None], watch.kinds))
+    tape = Tape(watch.steps, [slot for slot in slots if slot is not None], watch.kinds)
+    return simplified(tape) if shortened else tape
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
