@@ -224,8 +224,8 @@ def volume_change(
     Raises
     ------
     ParameterError
-        If the layer is no activation function and none is given, if it mixes units, or `index` is out of
-        range.
+        If the layer is no activation function and none is given, if it mixes units, `index` is out of range,
+        or there are more items than there is memory for.
     LayerNotFoundError, BindingError, ModelError
         As `activations`.
 
