@@ -87,11 +87,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "theory": (
         "DimensionProgress",
         "FeatureVisibility",
+        "LayerClasses",
         "MetamerDimension",
         "VolumeChange",
+        "WholeGraphDimension",
         "feature_visibility",
         "local_metamer_dimension",
+        "structure_classes",
         "volume_change",
+        "whole_graph_dimension",
     ),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
@@ -299,10 +303,16 @@ if TYPE_CHECKING:
         FeatureVisibility as FeatureVisibility,
     )
     from graph_metamers.theory import (
+        LayerClasses as LayerClasses,
+    )
+    from graph_metamers.theory import (
         MetamerDimension as MetamerDimension,
     )
     from graph_metamers.theory import (
         VolumeChange as VolumeChange,
+    )
+    from graph_metamers.theory import (
+        WholeGraphDimension as WholeGraphDimension,
     )
     from graph_metamers.theory import (
         feature_visibility as feature_visibility,
@@ -311,7 +321,13 @@ if TYPE_CHECKING:
         local_metamer_dimension as local_metamer_dimension,
     )
     from graph_metamers.theory import (
+        structure_classes as structure_classes,
+    )
+    from graph_metamers.theory import (
         volume_change as volume_change,
+    )
+    from graph_metamers.theory import (
+        whole_graph_dimension as whole_graph_dimension,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

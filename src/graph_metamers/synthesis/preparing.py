@@ -261,12 +261,12 @@ def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
 
 
 def chosen_items(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
-    """The items that `index` names, int64 [k]; `None` for all.
+    """The items that a user has named, int64 [chosen]; `None` for all.
 
     Raises
     ------
     ParameterError
-        If it names none, one twice, or one that is not there.
+        If they are no items, or named twice.
     """
     if index is None:
         return None

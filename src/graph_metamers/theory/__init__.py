@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from graph_metamers.theory.dimension import DimensionProgress, MetamerDimension, local_metamer_dimension
+from graph_metamers.theory.structure import LayerClasses, structure_classes
 from graph_metamers.theory.visibility import FeatureVisibility, feature_visibility
 from graph_metamers.theory.volume import VolumeChange, volume_change
+from graph_metamers.theory.whole_graph import WholeGraphDimension, whole_graph_dimension
 
 __all__ = [
     "DimensionProgress",
     "FeatureVisibility",
+    "LayerClasses",
     "MetamerDimension",
     "VolumeChange",
+    "WholeGraphDimension",
     "feature_visibility",
     "local_metamer_dimension",
+    "structure_classes",
     "volume_change",
+    "whole_graph_dimension",
 ]

@@ -240,7 +240,7 @@ def local_metamer_dimension(
     need: O(d_k r sum_v |N(v)|) for Jacobians, O(d_k^2 r sum_v |N(v)|) for singular values, r the dimensions
     that are read of a node. A model that is no such list of operations, or gives something else when run so,
     is differentiated with a pass of the whole graph for each unit of each item; what an item reads is then
-    told by where gradients are not 0.
+    told by where gradients are not 0, at the reference and at two matrices of random features.
 
     Examples
     --------

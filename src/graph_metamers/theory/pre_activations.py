@@ -24,6 +24,7 @@ from graph_metamers.parameters import check_choice
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import items_of
 from graph_metamers.reading.messages import MessageRecorder
+from graph_metamers.synthesis.memory import GIB, free_bytes
 from graph_metamers.synthesis.preparing import chosen_items
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def read_pre_activations(
         items = items_of(layer, len(z), graph)
         chosen = chosen_items(index, len(z))
         rows = torch.arange(len(z)) if chosen is None else chosen.cpu()
+        _require_room(len(rows), z[0].numel())
         widths = [x.shape[1] for x in read_features(graph).values()]
         passes = _passes(double, doubled, z, leaves, rows)
         factors, sizes = _factors(z, leaves, rows, passes, widths)
@@ -242,6 +244,17 @@ def _passes(
     return [_Pass(group, [_row(reach, place) for place in group]) for group in _disjoint(reach)]
 
 
+def _require_room(items: int, units: int) -> None:
+    """Refuse more factors, [q, k, k] of 8 bytes, than there is memory for."""
+    needed, free = 8 * items * units**2, free_bytes()
+    if free is not None and needed > free:
+        raise ParameterError(
+            "index",
+            f"fewer items: {free / GIB:.1f} GiB of memory are free",
+            f"{items} items with {units} units, which need {needed / GIB:.1f} GiB",
+        )
+
+
 def _row(reach: Any, place: int) -> NDArray[np.int64]:
     nodes: NDArray[np.int64] = reach.indices[reach.indptr[place] : reach.indptr[place + 1]]
     return nodes
@@ -332,7 +345,9 @@ def _batched(flat: Tensor, leaves: list[Tensor], ones: Tensor) -> list[Tensor]:
         columns: Any = zip(*each, strict=True)
         found = tuple(None if column[0] is None else torch.stack(column) for column in columns)
     return [
-        torch.zeros(len(ones), *leaf.shape, dtype=leaf.dtype) if gradient is None else gradient
+        torch.zeros(len(ones), *leaf.shape, dtype=leaf.dtype, device=leaf.device)
+        if gradient is None
+        else gradient
         for gradient, leaf in zip(found, leaves, strict=True)
     ]
 

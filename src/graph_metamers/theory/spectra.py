@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graph_metamers.theory.jacobians import ItemJacobians
 
 EPS = torch.finfo(torch.float64).eps
+STRIDE = 8  # numbers of rows are rounded up to multiples, so that more Jacobians have one shape
 TALL = 1.5  # times as many columns as rows, from which on a triangular factor comes first
 
 
@@ -21,18 +22,27 @@ def singular_values(jacobians: ItemJacobians) -> Tensor:
     Notes
     -----
     Of J itself, by the triangular factor of J^T where J is wide: an orthogonal reduction, which unlike J J^T
-    keeps all digits. Jacobians of one shape are taken together.
+    keeps all digits. Rows of zeros, as of closed rectifiers, are left out. Jacobians of one shape are taken
+    together.
     """
-    width, _, rank = jacobians.blocks.shape
+    blocks = jacobians.blocks
+    width = len(blocks)
     counts = np.diff(jacobians.starts)
     found = torch.zeros(len(counts), width, dtype=torch.float64)
-    for count in np.unique(counts[counts > 0]):
-        places = np.flatnonzero(counts == count)
-        columns = torch.from_numpy(jacobians.starts[places, None] + np.arange(count))
-        stacked = jacobians.blocks[:, columns.flatten()]
-        matrices = stacked.view(width, len(places), int(count) * rank).transpose(0, 1)
-        values = _of_matrices(matrices)
-        found[torch.from_numpy(places), : values.shape[1]] = values
+    items = np.flatnonzero(counts)
+    if not len(items):
+        return found
+    sizes = torch.linalg.vector_norm(blocks, ord=torch.inf, dim=2).numpy()
+    live = np.logical_or.reduceat(sizes != 0, jacobians.starts[items], axis=1).T
+    order = np.argsort(~live, axis=1, kind="stable")  # units with a row that is not 0 come first
+    kept = np.minimum(-(-live.sum(axis=1) // STRIDE) * STRIDE, width)
+    shapes, members = np.unique(np.stack([counts[items], kept]), axis=1, return_inverse=True)
+    for number, (count, rows) in enumerate(shapes.T):
+        places = np.flatnonzero(members == number)
+        units = torch.from_numpy(order[places, :rows, None])
+        columns = torch.from_numpy(jacobians.starts[items[places], None, None] + np.arange(count))
+        values = _of_matrices(blocks[units, columns].flatten(start_dim=2))
+        found[torch.from_numpy(items[places]), : values.shape[1]] = values
     return found
 
 

@@ -224,8 +224,8 @@ def volume_change(
     Raises
     ------
     ParameterError
-        If the layer is no activation function and none is given, if it mixes units, or `index` is out of
-        range.
+        If the layer is no activation function and none is given, if it mixes units, `index` is out of range,
+        or there are more items than there is memory for.
     LayerNotFoundError, BindingError, ModelError
         As `activations`.
 
@@ -291,7 +291,7 @@ def item_change(
     basis, sigma_open, rank_open = _decomposed(jacobian[open_units], largest)
     bent = slopes[open_units]
     if rank_open == len(bent):  # U is a square orthogonal matrix
-        log_volume = -float(np.log(np.abs(bent)).sum())
+        log_volume = 0.0 - float(np.log(np.abs(bent)).sum())  # not -0
     else:
         log_volume = -_log_pseudo_determinant(bent[:, None] * basis)
     lost = float(np.log(sigma[:rank]).sum() - np.log(sigma_open[:rank_open]).sum())

@@ -237,6 +237,14 @@ def test_the_model_and_random_state_stay():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_more_items_than_there_is_memory_for_are_refused(monkeypatch):
+    monkeypatch.setattr("graph_metamers.theory.pre_activations.free_bytes", lambda: 8 * 9 * 36 - 1)
+    model, graph = built(torch.nn.ReLU()), small_graph()
+    with pytest.raises(gm.ParameterError, match="'index' parameter must be fewer items"):
+        gm.volume_change(model, graph, "act")
+    gm.volume_change(model, graph, "act", index=[0, 1])
+
+
 @pytest.mark.parametrize(
     ("layer", "options", "words"),
     [
