@@ -84,6 +84,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "save_metamer",
         "structure_front",
     ),
+    "theory": ("StructureLowerBound", "structure_lower_bound"),
     "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
 }
 """Folder -> the public names that live in it."""
@@ -282,6 +283,12 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         structure_front as structure_front,
+    )
+    from graph_metamers.theory import (
+        StructureLowerBound as StructureLowerBound,
+    )
+    from graph_metamers.theory import (
+        structure_lower_bound as structure_lower_bound,
     )
     from graph_metamers.training import (
         FitResult as FitResult,

@@ -228,7 +228,7 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
             taps, outputs = view.read(graph, names)
         targets = {name: tap.value for name, tap in taps.items()}
         items, num_items = _items(targets, graph)
-        problem = Problem(view, variables, targets, _index(settings.index, num_items))
+        problem = Problem(view, variables, targets, chosen_items(settings.index, num_items))
         _require_energy(problem)
         if variables is None:  # of weights: whether the layers react to them had to be read first
             variables = weight_variables(settings, view, graph, targets)
@@ -260,7 +260,8 @@ def _items(targets: Mapping[str, Tensor], graph: Graph) -> tuple[str, int]:
     return next(iter(kinds.values()))
 
 
-def _index(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
+def chosen_items(index: Tensor | Sequence[int] | None, num_items: int) -> Tensor | None:
+    """Items by their numbers, int64 [k], from numbers or a mask; `None` for all. Refuses what is neither."""
     if index is None:
         return None
     try:
