@@ -6,29 +6,27 @@ up its neighbours: y_u depends on the sender, a_v on the receiver's degree, r_v 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.graphs.rewiring import shuffled
-from graph_metamers.reading.messages import MessageRecorder
-from graph_metamers.reading.opening import OpenUnits
 from graph_metamers.synthesis.precise_model import SAME, PreciseModel
+from graph_metamers.theory.first_hop import FirstHop, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor
 
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.messages import Hop
+    from graph_metamers.theory.first_hop import HopRun
     from graph_metamers.types import Graph
 
 GRAPHS = (
@@ -115,7 +113,7 @@ def fixed_messages(
         precise = PreciseModel.of(view, graph, (layer,))
     except ParameterError as error:
         raise ModelError(f"the model must run in float64, in which bounds are proved: {error}") from error
-    reader = _Reader(precise, layer, int(graph.num_nodes or 0))
+    reader = FirstHop(precise, layer, int(graph.num_nodes or 0))
     seen, weights = reader.opened()
     slope = _slope(reader, seed)
     seeds = np.random.default_rng(seed).integers(2**62, size=GRAPHS).tolist()
@@ -132,7 +130,7 @@ def fixed_messages(
     values = np.where(seen.value < 0, slope * seen.value, seen.value)
     form = FixedMessages(values, rest, vectors, factors, slope, senders, receivers, 0.0)
     worst = _deviation(form, reader, graph, lists, others, seen, runs)
-    _require(
+    require(
         worst <= SAME * max(float(np.abs(values).max()), float(np.abs(rest).max())),
         "what arrives at a node must be a sum of fixed vectors, one for each neighbour, times a factor of "
         f"the node's degree; on random graphs with the same degrees the layer differs by {worst:.1e}. "
@@ -143,12 +141,12 @@ def fixed_messages(
 
 def _deviation(
     form: FixedMessages,
-    reader: _Reader,
+    reader: FirstHop,
     graph: Graph,
     lists: NeighbourLists,
     others: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    seen: _Run,
-    runs: Sequence[_Run],
+    seen: HopRun,
+    runs: Sequence[HopRun],
 ) -> float:
     """Largest difference of the form to the model, with its rectifier and without, on all graphs."""
     differences = [seen.value - form.sums_at(lists, lists.neighbours), form.values - reader.run().value]
@@ -158,137 +156,7 @@ def _deviation(
     return max(float(np.abs(difference).max()) for difference in differences)
 
 
-def _require(holds: bool, text: str) -> None:
-    if not holds:
-        raise ModelError(text)
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """What one run of the model showed: the layer, float64 [n, k], and the hop that reaches it."""
-
-    value: NDArray[np.float64]
-    hop: Hop
-
-
-class _Reader:
-    """Runs a precise model, with other edges or with what arrives shifted."""
-
-    def __init__(self, precise: PreciseModel, layer: str, num_nodes: int) -> None:
-        self._precise, self._layer, self.num_nodes = precise, layer, num_nodes
-        self._place = self._only_hop()
-
-    def _only_hop(self) -> int:
-        """Which hop reaches the layer."""
-        value = self._precise.activations[self._layer]
-        _require(
-            value.ndim >= 1 and len(value) == self.num_nodes,
-            f"the layer must have a row for each of the {self.num_nodes} nodes, got {list(value.shape)}",
-        )
-        with torch.enable_grad(), MessageRecorder(self._precise.view.model) as recorder:
-            tap = self._precise.view.taps(self._precise.graph, (self._layer,))[self._layer].value
-            leaves = [hop.leaf for hop in recorder.hops]
-        _require(
-            not any(
-                leaf is None or hop.messages is None for hop, leaf in zip(recorder.hops, leaves, strict=True)
-            ),
-            "every step of message passing must say what it sends, got one that multiplies by a sparse "
-            "matrix instead. Give the graph's edges as `edge_index`",
-        )
-        gradients: Sequence[Tensor | None] = ()
-        if leaves and tap.requires_grad:
-            gradients = torch.autograd.grad(tap.sum(), leaves, allow_unused=True)  # type: ignore[arg-type]
-        places = [place for place, gradient in enumerate(gradients) if gradient is not None]
-        _require(bool(places), f"layer {self._layer!r} receives no messages along edges: any edges match it")
-        _require(
-            len(places) == 1,
-            f"the layer must be a first one, behind one step of message passing, got {len(places)} steps: "
-            "what neighbours send would depend on edges themselves",
-        )
-        return places[0]
-
-    def run(
-        self,
-        columns: Mapping[str, Tensor] | None = None,
-        shift: Tensor | None = None,
-        *,
-        opened: bool = False,
-    ) -> _Run:
-        """The layer as the model computes it; `opened` without the rectifiers behind the sums."""
-        return self._run(columns, shift, opened=opened)[0]
-
-    def opened(self) -> tuple[_Run, Tensor]:
-        """The same at the reference, and how it depends on what arrives, [k, d]: alike at every node."""
-        run, tap, leaf = self._run(None, None, opened=True)
-        rows = []
-        for unit in range(tap.shape[1]):
-            (gradient,) = torch.autograd.grad(tap[:, unit].sum(), leaf, retain_graph=True)
-            gradient = gradient.flatten(1)
-            rows.append(gradient[0])
-            spread = float((gradient - gradient[0]).abs().max())
-            _require(
-                spread <= SAME * max(1.0, float(gradient.abs().max())),
-                "what follows the sum must be one linear map for all nodes (but for one ReLU at the end), got "
-                "others for other nodes",
-            )
-        return run, torch.stack(rows)
-
-    def _run(
-        self, columns: Mapping[str, Tensor] | None, shift: Tensor | None, *, opened: bool
-    ) -> tuple[_Run, Tensor, Tensor]:
-        graph = self._precise.graph.clone() if columns else self._precise.graph
-        for name, column in (columns or {}).items():
-            graph[name] = column
-        model = self._precise.view.model
-        with torch.enable_grad(), _Shifting(model, self._place, shift) as recorder:
-            opening = _OpenBehind(recorder.has_arrived) if opened else nullcontext()
-            with opening:
-                taps = self._precise.view.taps(graph, (self._layer,))
-        hop = recorder.hops[self._place]
-        value = taps[self._layer].value
-        tap = value.flatten(1) if value.ndim > 1 else value[:, None]
-        assert hop.leaf is not None  # noqa: S101 (checked when the hop was chosen)
-        return _Run(tap.detach().cpu().numpy(), hop), tap, hop.leaf
-
-
-class _Shifting(MessageRecorder):
-    """Notes hops, and adds something to what arrives at one of them."""
-
-    def __init__(self, model: nn.Module, place: int, shift: Tensor | None) -> None:
-        super().__init__(model)
-        self._place, self._shift = place, shift
-
-    def has_arrived(self) -> bool:
-        """Whether the sums of that hop are there."""
-        return len(self.hops) > self._place and self.hops[self._place].sums is not None
-
-    def _note_sums(self, module: nn.Module, arguments: tuple[Any, ...], result: Tensor) -> Tensor:
-        noted = super()._note_sums(module, arguments, result)
-        if self._shift is not None and len(self.hops) - 1 == self._place:
-            noted = noted + self._shift.reshape(noted.shape)
-        return noted
-
-
-class _OpenBehind(OpenUnits):
-    """Opens rectifiers altogether once something has happened."""
-
-    def __init__(self, has_happened: Callable[[], bool]) -> None:
-        super().__init__(1.0)
-        self._has_happened = has_happened
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Collection[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if not self._has_happened():
-            return func(*args, **dict(kwargs or {}))
-        return super().__torch_function__(func, types, args, kwargs)
-
-
-def _slope(reader: _Reader, seed: int) -> float:
+def _slope(reader: FirstHop, seed: int) -> float:
     """1 where the layer is linear in what arrives, 0 where one ReLU follows; refuses anything else."""
     sums = reader.run().hop.sums
     assert sums is not None  # noqa: S101 (checked when the hop was chosen)
@@ -303,7 +171,7 @@ def _slope(reader: _Reader, seed: int) -> float:
             there = np.where(opened < 0, slope * opened, opened)
             if not np.abs(there - plain).max() <= SAME * largest:
                 fitting.discard(slope)
-    _require(
+    require(
         bool(fitting),
         "between the sum over neighbours and the layer there must be linear maps, and one ReLU at the most, "
         "at the very end; got something else. Choose a layer before that",
@@ -329,7 +197,7 @@ def _sent(hop: Hop, weights: Tensor) -> NDArray[np.float64]:
     """Messages behind the linear maps, [e, k]."""
     assert hop.messages is not None  # noqa: S101 (checked when the hop was chosen)
     messages = hop.messages.detach().flatten(1)
-    _require(
+    require(
         messages.shape[1] == weights.shape[1],
         f"messages must be aggregated in one way, got {messages.shape[1]} numbers that become "
         f"{weights.shape[1]}",
