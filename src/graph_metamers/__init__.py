@@ -89,11 +89,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "FeatureVisibility",
         "LayerClasses",
         "MetamerDimension",
+        "StructureLowerBound",
         "VolumeChange",
         "WholeGraphDimension",
         "feature_visibility",
         "local_metamer_dimension",
         "structure_classes",
+        "structure_lower_bound",
         "volume_change",
         "whole_graph_dimension",
     ),
@@ -309,6 +311,9 @@ if TYPE_CHECKING:
         MetamerDimension as MetamerDimension,
     )
     from graph_metamers.theory import (
+        StructureLowerBound as StructureLowerBound,
+    )
+    from graph_metamers.theory import (
         VolumeChange as VolumeChange,
     )
     from graph_metamers.theory import (
@@ -322,6 +327,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.theory import (
         structure_classes as structure_classes,
+    )
+    from graph_metamers.theory import (
+        structure_lower_bound as structure_lower_bound,
     )
     from graph_metamers.theory import (
         volume_change as volume_change,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graph_metamers.theory.bounding import StructureLowerBound, structure_lower_bound
 from graph_metamers.theory.dimension import DimensionProgress, MetamerDimension, local_metamer_dimension
 from graph_metamers.theory.structure import LayerClasses, structure_classes
 from graph_metamers.theory.visibility import FeatureVisibility, feature_visibility
@@ -13,11 +14,13 @@ __all__ = [
     "FeatureVisibility",
     "LayerClasses",
     "MetamerDimension",
+    "StructureLowerBound",
     "VolumeChange",
     "WholeGraphDimension",
     "feature_visibility",
     "local_metamer_dimension",
     "structure_classes",
+    "structure_lower_bound",
     "volume_change",
     "whole_graph_dimension",
 ]
