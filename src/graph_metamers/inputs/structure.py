@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import is_undirected
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.colours import graphs_told_apart, rows_as_colours
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
@@ -214,7 +215,7 @@ class StructureVariables(EdgeVariables):
 
         Nodes with other features are other nodes; attributes of edges are left out.
         """
-        labels = rows_as_colours(self.reference.x.detach().cpu().numpy())
+        labels = rows_as_colours(array_of(self.reference.x))
         before, after = self.reference.edge_index.cpu().numpy(), self.edge_index(point).cpu().numpy()
         return graphs_told_apart(before, after, self.lists.graphs, colours=labels)
 

@@ -240,6 +240,7 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
                 settings = replace(settings, init="reference")  # where exact swaps begin in any case
         if isinstance(variables, BothVariables):
             problem = both_problem(problem, settings.objective)
+            resolve_solver(settings.solver, problem)  # refused before edges are searched, and not after
         if problem.index is not None and not isinstance(problem, EdgeProblem):
             problem = problem.restricted(generator_for("probe", 0))
         expected = prediction_among(outputs, graph, items)

@@ -11,7 +11,13 @@ from graph_metamers.inputs import Init, structure_of
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.objectives import OBJECTIVES
-from graph_metamers.synthesis.solvers import SOLVER_NAMES, SearchProgress, require_edge_solver
+from graph_metamers.synthesis.solvers import (
+    SOLVER_NAMES,
+    SearchProgress,
+    require_both_solver,
+    require_edge_solver,
+)
+from graph_metamers.synthesis.varying import both_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,6 +137,9 @@ def check_search(
     check_seed(seed)
     if structure_of(vary) is not None:
         _check_edge_search(objective, init, solver)
+    if both_of(vary) is not None:
+        _check_edge_search(objective, init, "auto")
+        require_both_solver(solver)
 
 
 def _check_edge_search(objective: str, init: str, solver: str | Solver) -> None:

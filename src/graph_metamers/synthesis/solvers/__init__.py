@@ -9,6 +9,7 @@ from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import (
     SOLVER_NAMES,
     SOLVERS,
+    require_both_solver,
     require_edge_solver,
     resolve_solver,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Solver",
     "StraightThrough",
     "WordSwaps",
+    "require_both_solver",
     "require_edge_solver",
     "resolve_solver",
 ]

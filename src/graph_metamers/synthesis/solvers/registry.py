@@ -59,7 +59,9 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     if isinstance(variables, EdgeWeightVariables):
         _require_weight_solver(solver)
     if isinstance(problem, BothProblem):
-        _require_both_solver(solver)
+        require_both_solver(solver)
+        if isinstance(solver, InTurn):
+            solver.require_fit(problem)
     if not isinstance(solver, str):
         return solver
     if isinstance(problem, BothProblem):
@@ -89,7 +91,14 @@ def require_edge_solver(solver: str) -> None:
         raise ParameterError("solver", f"{names} or 'auto' where edges vary", solver)
 
 
-def _require_both_solver(solver: str | Solver) -> None:
+def require_both_solver(solver: str | Solver) -> None:
+    """Of our own solvers, the one for features and edges.
+
+    Raises
+    ------
+    ParameterError
+        If it is another one.
+    """
     name = solver if isinstance(solver, str) else solver.name
     if name in SOLVERS and name != InTurn.name:
         raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", name)
