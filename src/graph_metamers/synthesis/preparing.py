@@ -299,7 +299,10 @@ def _describe(
         return {"edges": edges}
     described: dict[str, Json] = {}
     if isinstance(variables, BothVariables):
-        described["edges"] = variables.describe()
+        edges = variables.describe()
+        if isinstance(solver, InTurn):
+            edges["proposals"] = solver.rewire.scheduled(variables.edges.lists)
+        described["edges"] = edges
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {
             "kind": values.kind,
