@@ -32,6 +32,7 @@ from graph_metamers.synthesis import (
     generate_many,
     structure_front,
 )
+from graph_metamers.synthesis.solvers import require_preserved
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def audit(
     if isinstance(structure, StructureByType):
         raise ParameterError("vary", "'structure' or a Structure here; generate() takes edge types", vary)
     if structure is not None:
+        require_preserved(structure.preserve, Rewire.name)  # as fronts do
         solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
         budget = budget or Budget(steps=AUDIT_STEPS)
     view = ModelView(module, forward, transform)

@@ -103,6 +103,8 @@ class StructureByType:
                 raise ParameterError("vary", f"about edges by edge types of the graph ({known})", name)
             if part != "structure" and not isinstance(part, Structure):
                 raise ParameterError("vary", "'structure' or a Structure for an edge type", part)
+            if part != "structure" and part.preserve == "edges":
+                raise ParameterError("preserve", "'degrees' for several kinds of nodes", part.preserve)
             found[name] = part if isinstance(part, Structure) else Structure()
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.feature_values import Init
     from graph_metamers.types import Graph
 
+Preserve = Literal["degrees", "edges"]
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:
     """Edges may vary; features stay, and with the solver `Rewire` (the default) every node's degree.
-
-    `StraightThrough` keeps the number of edges instead.
 
     Parameters
     ----------
@@ -49,6 +49,10 @@ class Structure:
         Edges that stay, bool [E]; those of an undirected graph in either direction. Default: none.
     protected_nodes
         Nodes whose edges stay, bool [n], in both directions. Default: none.
+    preserve
+        `"degrees"`: every node keeps its degree, as `Rewire` and `ExactSwaps` do; `"edges"`: the graph keeps
+        its number of edges, as `StraightThrough` does, which is then the default. Default: what the solver
+        keeps.
 
     Notes
     -----
@@ -62,8 +66,11 @@ class Structure:
     directed: bool | None = None
     protected: Tensor | None = None
     protected_nodes: Tensor | None = None
+    preserve: Preserve | None = None
 
     def __post_init__(self) -> None:
+        if self.preserve is not None and self.preserve not in get_args(Preserve):
+            raise ParameterError("preserve", "'degrees', 'edges' or left out", self.preserve)
         if self.reference_edges not in get_args(ReferenceEdges):
             raise ParameterError("reference_edges", "'forbid', 'charge' or 'free'", self.reference_edges)
 

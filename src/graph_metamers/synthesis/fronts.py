@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from graph_metamers.synthesis.measuring import losses_of
 from graph_metamers.synthesis.neighbour_sums import PROBES
 from graph_metamers.synthesis.preparing import prepared
 from graph_metamers.synthesis.settings import SearchSettings, check_seed
+from graph_metamers.synthesis.solvers import Rewire, require_preserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -196,7 +197,8 @@ def _structure(vary: str | Structure) -> Structure:
         return Structure(reference_edges="charge")
     if not isinstance(vary, Structure):
         raise ParameterError("vary", "'structure' or a Structure", vary)
-    return Structure(reference_edges="charge", directed=vary.directed, protected=vary.protected)
+    require_preserved(vary.preserve, Rewire.name)
+    return replace(vary, reference_edges="charge")
 
 
 def _swept(

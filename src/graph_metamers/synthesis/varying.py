@@ -91,7 +91,10 @@ def first_variables(
 
 
 def _edges(settings: SearchSettings, structure: Structure | StructureByType, graph: Graph) -> EdgeVariables:
-    solver = StraightThrough() if settings.solver == StraightThrough.name else settings.solver
+    solver = settings.solver
+    by_pairs = solver == "auto" and isinstance(structure, Structure) and structure.preserve == "edges"
+    if by_pairs or solver == StraightThrough.name:
+        solver = StraightThrough()
     if (
         isinstance(graph, HeteroData)
         and solver not in ("auto", Rewire.name)

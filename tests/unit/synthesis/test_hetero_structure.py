@@ -302,6 +302,8 @@ def test_gates_and_files(tmp_path):
             {"vary": {CITES: gm.Structure(protected=torch.ones(87, dtype=torch.bool))}},
             "two edges may vary|shape",
         ),
+        ({"vary": {CITES: gm.Structure(preserve="edges")}}, "'preserve' parameter must be 'degrees'"),
+        ({"vary": gm.Structure(preserve="edges")}, "several kinds of nodes"),
         ({"solver": "exact_swaps"}, "'solver' parameter must be 'rewire'"),
         ({"solver": "straight_through"}, "'solver' parameter must be 'rewire'"),
         ({"vary": ("features", "structure")}, "several kinds of nodes"),

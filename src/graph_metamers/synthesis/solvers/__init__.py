@@ -11,6 +11,7 @@ from graph_metamers.synthesis.solvers.registry import (
     SOLVERS,
     require_both_solver,
     require_edge_solver,
+    require_preserved,
     resolve_solver,
 )
 from graph_metamers.synthesis.solvers.rewire import Rewire
@@ -36,5 +37,6 @@ __all__ = [
     "WordSwaps",
     "require_both_solver",
     "require_edge_solver",
+    "require_preserved",
     "resolve_solver",
 ]
