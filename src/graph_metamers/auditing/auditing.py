@@ -18,6 +18,7 @@ from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
 from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
+from graph_metamers.inputs.hetero_structure import StructureByType
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
 from graph_metamers.parameters import MAX_SEED, check_integer
@@ -32,6 +33,7 @@ from graph_metamers.synthesis import (
     generate_many,
     structure_front,
 )
+from graph_metamers.synthesis.solvers import require_preserved
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -138,7 +140,10 @@ def audit(
     graph = dataset.graph
     structure = structure_of(vary)
     vary = Features(kind=dataset.feature_kind) if vary == "features" else vary
+    if isinstance(structure, StructureByType):
+        raise ParameterError("vary", "'structure' or a Structure here; generate() takes edge types", vary)
     if structure is not None:
+        require_preserved(structure.preserve, Rewire.name)  # as fronts do
         solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
         budget = budget or Budget(steps=AUDIT_STEPS)
     view = ModelView(module, forward, transform)

@@ -249,12 +249,20 @@ def _failed_sentence(layer: LayerAudit) -> str:
     remarks = [f"{len(came_back)} came back to the reference itself"] if came_back else []
     remarks += [f"{stalled} stopped getting better before that"] if stalled else []
     return (
-        f"{where} {not_found(layer)} within {budget} steps"
+        f"{where} {not_found(layer)} within {_proposals(layer)}{budget} steps"
         f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
         f"(asked for {layer.metamer.tolerance:g}; {_TERMS[layer.varies].unrelated} have "
         f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
         f"{_near(layer) if layer.varies == 'structure' else ''}"
     )
+
+
+def _proposals(layer: LayerAudit) -> str:
+    """Swaps of edges that a search proposed beside its steps; nothing where there were none."""
+    varied = layer.metamer.config.get("vary")
+    edges = varied.get("edges") if isinstance(varied, dict) else None
+    proposals = edges.get("proposals") if isinstance(edges, dict) else None
+    return "" if proposals is None else f"{proposals} proposals and "
 
 
 def not_found(layer: LayerAudit) -> str:

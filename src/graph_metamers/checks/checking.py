@@ -9,8 +9,7 @@ import torch
 from graph_metamers.checks.findings import CheckReport, Finding
 from graph_metamers.checks.graph_checks import check_graph, check_variation
 from graph_metamers.checks.model_checks import check_behaviour, check_modules
-from graph_metamers.inputs import Vary, resolve_variables, slots_of
-from graph_metamers.inputs.structure import structure_of
+from graph_metamers.inputs import Vary, resolve_variables, slots_of, structure_of
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.guarding import require_readable
 

@@ -64,6 +64,14 @@ def named_nodes(seed: int) -> Data:
     return graph
 
 
+def distinct_nodes(seed: int) -> Data:
+    """A random regular graph whose nodes have random features of their own, `x` float32 [30, 4]."""
+    graph = regular_graph(seed)
+    generator = generator_for("distinct nodes", seed)
+    graph.x = torch.randn(NUM_REGULAR, NUM_FEATURES, generator=generator)
+    return graph
+
+
 def aligned(other: Data, graph: Data) -> Data | None:
     """The same graph with nodes renamed, so that each looks to message passing like its namesake in `graph`.
 

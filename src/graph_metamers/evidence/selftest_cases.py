@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from graph_metamers.evidence import selftest_runs, structure_runs
+from graph_metamers.evidence import exact_runs, selftest_runs, structure_runs
 from graph_metamers.evidence.planted_graphs import NUM_FEATURES
 from graph_metamers.evidence.selftest_runs import ALMOST_NOTHING, EXACT, FOUND, NARROW
 
@@ -115,6 +115,13 @@ CASES = (
         needs_files=True,
     ),
     Case(
+        "exact swaps",
+        "invariance",
+        "five copies of a small graph with random features, exact swaps asked for; four models",
+        "all swaps that were planted, and no other; another graph with equal activations in float64",
+        exact_runs.exact_swaps,
+    ),
+    Case(
         "identity",
         "sensitivity",
         "the layer is the features",
@@ -155,6 +162,13 @@ CASES = (
         "every node's sum is the list of its neighbours' names",
         "not found with other edges; with all, the reference again or not found",
         structure_runs.edges_by_name,
+    ),
+    Case(
+        "no exact swap",
+        "sensitivity",
+        "every node has random features of its own, exact swaps asked for; four models",
+        "no swap, and the reference again",
+        exact_runs.no_exact_swaps,
     ),
     Case(
         "other edges",

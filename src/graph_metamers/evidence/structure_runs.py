@@ -122,7 +122,7 @@ def hexagon_and_triangles(seed: int) -> Outcome:
     return _all_found(
         [
             _hunt(model, graph, seed, AT_ONCE)
-            for build in _models()
+            for build in planted_models()
             for model in (planted(build, seed),)
             for graph in (two_triangles(), hexagon())
         ],
@@ -133,19 +133,21 @@ def hexagon_and_triangles(seed: int) -> Outcome:
 def regular(seed: int) -> Outcome:
     """Nobody sees anything of a regular graph whose nodes have the same features."""
     graph = regular_graph(seed)
-    return _all_found([_hunt(planted(build, seed), graph, seed, AT_ONCE) for build in _models()], AT_ONCE)
+    return _all_found(
+        [_hunt(planted(build, seed), graph, seed, AT_ONCE) for build in planted_models()], AT_ONCE
+    )
 
 
 def copies(seed: int) -> Outcome:
     """Nobody sees to which of several copies of a graph a neighbour belongs."""
     graph = disjoint_copies(seed)
-    return _all_found([_hunt(planted(build, seed), graph, seed, DEALT) for build in _models()], DEALT)
+    return _all_found([_hunt(planted(build, seed), graph, seed, DEALT) for build in planted_models()], DEALT)
 
 
 def strongly_regular(seed: int) -> Outcome:
     """Each of the 15 graphs srg(25, 12, 5, 6)."""
     graphs = [constant(graph) for graph in load_strongly_regular_graphs()]
-    builders = _models()
+    builders = planted_models()
     return _all_found(
         [
             _hunt(planted(builders[place % len(builders)], seed), graph, seed, AT_ONCE)
@@ -194,7 +196,7 @@ def edges_by_name(seed: int) -> Outcome:
     )
 
 
-def _models() -> list[Callable[[], nn.Module]]:
+def planted_models() -> list[Callable[[], nn.Module]]:
     """Of four well-known convolutions. Not ReLU: all of few units may be off, with nothing to match."""
     return [
         partial(cls, NUM_FEATURES, HIDDEN, num_layers=2, out_channels=OUT, act="tanh")
@@ -239,7 +241,7 @@ def _hunt(
         tried.append((loss, metamer))
         if not metamer.is_metamer:
             continue
-        if loss > EQUAL or not _same_degrees(metamer.graph, graph):
+        if loss > EQUAL or not same_degrees(metamer.graph, graph):
             false_claims += 1
         elif what_differs(metamer.graph, graph) is None:
             relabelled += 1
@@ -297,7 +299,7 @@ def _plain_loss(model: nn.Module, changed: Data, reference: Data) -> float:
     return float((ours - theirs).square().sum() / theirs.square().sum())
 
 
-def _same_degrees(graph: Data, reference: Data) -> bool:
+def same_degrees(graph: Data, reference: Data) -> bool:
     """Whether a graph is simple, undirected, and has the reference's degrees."""
     edge_index, n = graph.edge_index, reference.num_nodes
     return (

@@ -99,8 +99,9 @@ class RewiringProblem:
         """The cost of other neighbours, in float64, without penalties."""
         squares = np.square(self.residuals(neighbours))
         ends = np.cumsum([0, *(part.shape[1] for part in self.vectors)])
-        per_hop = np.add.reduceat(squares, ends[:-1], axis=1)
-        return float((self.weights * per_hop).sum())
+        # A hop may have no directions, of which `np.add.reduceat` makes no sum.
+        per_hop = [part.sum(axis=1) for part in np.split(squares, ends[1:-1], axis=1)]
+        return float((self.weights * np.stack(per_hop, axis=1)).sum())
 
 
 class Rewirer:

@@ -52,8 +52,12 @@ class EdgeVariables(ABC):
 
     def discrete(self, point: Tensor) -> Graph:
         """The real graph at a point."""
-        changed = copy.copy(self.reference)
-        changed.edge_index = self.edge_index(point)
+        return self.with_edges(self.reference, self.edge_index(point))
+
+    def with_edges(self, graph: Graph, edge_index: Tensor) -> Graph:
+        """A shallow copy of a graph with other edges, int64 [2, E] as `edge_index` has them."""
+        changed = copy.copy(graph)
+        changed.edge_index = edge_index
         return changed
 
     def distance(self, graph: Graph, items: str) -> InputDistance:
@@ -98,7 +102,9 @@ def require_edges(graph: Graph) -> Tensor:
     """
     if isinstance(graph, HeteroData) or not isinstance(graph, Data):
         raise ParameterError(
-            "vary", "something else than 'structure' for several kinds of nodes", type(graph).__name__
+            "vary",
+            "about features or edges alone for several kinds of nodes, edges by rewiring",
+            type(graph).__name__,
         )
     edge_index = graph.edge_index
     if not isinstance(edge_index, Tensor):

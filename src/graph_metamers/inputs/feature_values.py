@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.moments import mutable_moments
 
@@ -248,7 +249,7 @@ def _largest_of_all(logits: Tensor, count: int) -> Tensor:
     """
     if count == 0:
         return torch.zeros_like(logits)
-    threshold = np.partition(logits.cpu().numpy(), -count)[-count].item()
+    threshold = np.partition(array_of(logits), -count)[-count].item()
     hard: Tensor = logits > threshold
     equal = (logits == threshold).nonzero().flatten()
     hard[equal[: count - int(hard.sum())]] = True

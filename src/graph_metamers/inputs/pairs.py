@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch_geometric.utils import is_undirected
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.inputs.edge_variables import EdgeVariables, require_one_graph
@@ -183,7 +184,7 @@ def largest(logits: Tensor, count: int) -> Tensor:
 
     A partition instead of torch.topk: see `BinaryFeatures`.
     """
-    threshold = np.partition(logits.cpu().numpy(), -count)[-count].item()
+    threshold = np.partition(array_of(logits), -count)[-count].item()
     above = (logits > threshold).nonzero().flatten()
     equal = (logits == threshold).nonzero().flatten()[: count - len(above)]
     return torch.cat([above, equal]).sort().values

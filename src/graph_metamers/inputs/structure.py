@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.utils import is_undirected
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.colours import graphs_told_apart, rows_as_colours
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
@@ -20,22 +21,20 @@ from graph_metamers.inputs.distance import InputDistance
 from graph_metamers.inputs.edge_variables import EdgeVariables, require_edges
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.slots import count_items
-from graph_metamers.inputs.variables import resolve_variables
 from graph_metamers.reading.items import GRAPHS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graph_metamers.inputs.feature_values import Init
-    from graph_metamers.inputs.variables import Variables, Vary
     from graph_metamers.types import Graph
+
+Preserve = Literal["degrees", "edges"]
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
     """Edges may vary; features stay, and with the solver `Rewire` (the default) every node's degree.
-
-    `StraightThrough` keeps the number of edges instead.
 
     Parameters
     ----------
@@ -50,20 +49,28 @@ class Structure:
         Edges that stay, bool [E]; those of an undirected graph in either direction. Default: none.
     protected_nodes
         Nodes whose edges stay, bool [n], in both directions. Default: none.
+    preserve
+        `"degrees"`: every node keeps its degree, as `Rewire` and `ExactSwaps` do; `"edges"`: the graph keeps
+        its number of edges, as `StraightThrough` does, which is then the default. Default: what the solver
+        keeps.
 
     Notes
     -----
     Self-loops and doubled edges stay. Attributes travel with their edge: an edge u - v that becomes u - w
     keeps them. In a `Batch` both edges of a swap are of one graph, so that every graph keeps its nodes, its
-    degrees and its number of edges.
+    degrees and its number of edges. In a `HeteroData` they are of one edge type, and a type whose edges have
+    their reverse in another one (`writes`, `rev_writes`) varies with it, unless `directed` is true.
     """
 
     reference_edges: ReferenceEdges = "forbid"
     directed: bool | None = None
     protected: Tensor | None = None
     protected_nodes: Tensor | None = None
+    preserve: Preserve | None = None
 
     def __post_init__(self) -> None:
+        if self.preserve is not None and self.preserve not in get_args(Preserve):
+            raise ParameterError("preserve", "'degrees', 'edges' or left out", self.preserve)
         if self.reference_edges not in get_args(ReferenceEdges):
             raise ParameterError("reference_edges", "'forbid', 'charge' or 'free'", self.reference_edges)
 
@@ -95,12 +102,19 @@ class Structure:
     ) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Edges that must stay, bool [E]."""
         source, target = edge_index
-        fixed = _mask("protected", self.protected, len(source))
-        nodes = _mask("protected_nodes", self.protected_nodes, num_nodes)
+        fixed = bool_mask("protected", self.protected, len(source))
+        nodes = bool_mask("protected_nodes", self.protected_nodes, num_nodes)
         return np.asarray(fixed | nodes[source] | nodes[target])
 
 
-def _mask(name: str, mask: Tensor | None, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def bool_mask(name: str, mask: Tensor | None, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """A mask as numpy has it, bool [count]; none of them for `None`.
+
+    Raises
+    ------
+    ParameterError
+        If it has another shape or type.
+    """
     if mask is None:
         return np.zeros(count, dtype=np.bool_)
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (count,):
@@ -115,19 +129,6 @@ def _graphs_of_nodes(graph: Graph) -> np.ndarray[Any, np.dtype[np.int64]] | None
     if not isinstance(batch, Tensor) or batch.shape != (graph.num_nodes,) or batch.is_floating_point():
         return None
     return np.asarray(batch.cpu().numpy())
-
-
-def structure_of(vary: object) -> Structure | None:
-    """What `vary` asks for about edges: `"structure"` or a `Structure`; `None` if it is about features."""
-    if vary == "structure":
-        return Structure()
-    return vary if isinstance(vary, Structure) else None
-
-
-def what_varies(vary: Vary, graph: Graph) -> Variables | StructureVariables:
-    """The features or the edges that may vary about a graph; raises as what it chooses from."""
-    structure = structure_of(vary)
-    return resolve_variables(vary, graph) if structure is None else structure.variables(graph)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +192,17 @@ class StructureVariables(EdgeVariables):
     def edge_index(self, point: Tensor) -> Tensor:
         """Sources and targets at a point, int64 [2, E]."""
         found = torch.from_numpy(self.lists.edge_index(*self.lists_at(point)))
-        return found.to(self.reference.edge_index.device)
+        return found.to(self.edges_of(self.reference).device)
+
+    def edges_of(self, graph: Graph) -> Tensor:
+        """Sources and targets of a graph, int64 [2, E], as `edge_index` has them."""
+        found: Tensor = graph.edge_index
+        return found
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether the reference is a batch of several graphs."""
+        return bool(self.lists.graphs.any())
 
     def restricted(self, reached: Tensor) -> StructureVariables:
         """The same, in which every swap changes the neighbours of one of some nodes, bool [n], at least.
@@ -211,7 +222,7 @@ class StructureVariables(EdgeVariables):
 
         Nodes with other features are other nodes; attributes of edges are left out.
         """
-        labels = rows_as_colours(self.reference.x.detach().cpu().numpy())
+        labels = rows_as_colours(array_of(self.reference.x))
         before, after = self.reference.edge_index.cpu().numpy(), self.edge_index(point).cpu().numpy()
         return graphs_told_apart(before, after, self.lists.graphs, colours=labels)
 
@@ -226,8 +237,16 @@ class StructureVariables(EdgeVariables):
         before, after = self._counted(self.reference), self._counted(graph)
         common = len(np.intersect1d(before, after))
         raw = 1 - common / max(len(before) + len(after) - common, 1)
-        ends, expected = self._expected()
+        _, expected = self._expected()
         chance = _chance(float(expected.sum()), len(expected))
+        per_item = self._per_item(before, after, items, chance)
+        return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, per_item.float())
+
+    def _per_item(
+        self, before: np.ndarray[Any, Any], after: np.ndarray[Any, Any], items: str, chance: float
+    ) -> Tensor:
+        """Scaled distance of each item, float64 [items], from the edges whose change is measured."""
+        ends, expected = self._expected()
         count = count_items(items, self.reference)
         owners = self.lists.graphs[ends] if items == GRAPHS else ends
         edges = np.bincount(owners, minlength=count) if items in (GRAPHS, NODES) else np.ones(count)
@@ -240,13 +259,12 @@ class StructureVariables(EdgeVariables):
         scale[(edges == 0) & (held[:count] > 0) | (scale <= 0)] = np.nan
         scale[held[:count] == 0] = 1.0  # no edge, and so no change
         per_item = changed_edges(self._with_keys(after), self._with_keys(before), items, count)
-        per_item = per_item / torch.from_numpy(scale)
-        return InputDistance(raw / chance if chance > 0 else 0.0, raw, chance, per_item.float())
+        return per_item / torch.from_numpy(scale)
 
     def _counted(self, graph: Graph) -> np.ndarray[Any, Any]:
         """Edges whose change is measured, target * n + source, sorted."""
         lists, n = self.lists, self.lists.num_nodes
-        source, target = graph.edge_index.cpu().numpy()
+        source, target = self.edges_of(graph).cpu().numpy()
         owners = lists.owners
         wanted = np.zeros(n, dtype=np.bool_)
         wanted[owners[lists.wanted]] = True

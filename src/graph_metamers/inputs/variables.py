@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.structure import Structure
     from graph_metamers.types import Graph
 
-Vary: TypeAlias = "str | Features | Structure | EdgeWeights | Mapping[str, str | Features] | tuple[Any, ...]"
+Vary: TypeAlias = "str | Features | Structure | EdgeWeights | Mapping[Any, Any] | tuple[Any, ...]"
 
 
 @dataclass(frozen=True, eq=False)

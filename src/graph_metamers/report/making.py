@@ -158,7 +158,7 @@ def _search_rows(model: ModelLabel, audit: Audit) -> list[SearchRow]:
             layer=layer.name,
             objective=audit.objective,
             found=layer.found,
-            status=layer.metamer.status.message,
+            status=layer.metamer.message,
             steps=_of_budget(layer.metamer.steps, layer.metamer.config.get("steps")),
             all_steps=", ".join(count(start.steps) for start in layer.starts),
             seconds=_seconds(sum(start.seconds for start in layer.starts)),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.admissible_swaps import SwapGroups, Swapper
 from graph_metamers.graphs.colours import joined_colours, refine_colours, rows_as_colours
@@ -208,7 +209,7 @@ def _rows(given: Tensor, n: int, hop: Hop) -> NDArray[Any] | None:
         axis = 0
     if given.ndim == 0 or given.shape[axis] != n:
         return None
-    return np.asarray(given.detach().movedim(axis, 0).reshape(n, -1).cpu().numpy())
+    return np.asarray(array_of(given.movedim(axis, 0).reshape(n, -1)))
 
 
 def _inputs(problem: EdgeProblem, labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -217,12 +218,12 @@ def _inputs(problem: EdgeProblem, labels: NDArray[np.int64]) -> NDArray[np.int64
     if compression is None:
         return labels
     coordinates = reference.x.double() @ (compression.basis * compression.scales).to(reference.x.device)
-    read = rows_as_colours(coordinates.cpu().numpy(), EQUAL)
+    read = rows_as_colours(array_of(coordinates), EQUAL)
     return joined_colours(read, *_other_inputs(problem.view, reference))
 
 
 def _labels(view: ModelView, graph: Graph) -> NDArray[np.int64]:
-    own = graph.x.detach().cpu().numpy()
+    own = array_of(graph.x)
     return joined_colours(rows_as_colours(own), *_other_inputs(view, graph))
 
 
@@ -233,7 +234,7 @@ def _other_inputs(view: ModelView, graph: Graph) -> list[NDArray[np.int64]]:
     for name in sorted(_read(view, graph) & set(graph.node_attrs()) - {"x", "y"}):
         value = graph[name]
         if isinstance(value, Tensor) and value.shape[:1] == (n,) and not name.endswith("_mask"):
-            found.append(rows_as_colours(value.detach().reshape(n, -1).cpu().numpy()))
+            found.append(rows_as_colours(array_of(value.reshape(n, -1))))
     return found
 
 
@@ -248,5 +249,5 @@ def _read(view: ModelView, graph: Graph) -> set[str]:
 
 def _edge_colours(graph: Graph) -> NDArray[np.int64]:
     source, target = graph.edge_index.cpu().numpy()
-    rows = [graph[name].detach().reshape(len(source), -1).cpu().numpy() for name in edge_attributes(graph)]
+    rows = [array_of(graph[name].reshape(len(source), -1)) for name in edge_attributes(graph)]
     return joined_colours((source == target).astype(np.int64), *map(rows_as_colours, rows))

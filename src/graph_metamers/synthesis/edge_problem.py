@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,12 @@ from torch_geometric.nn import MessagePassing
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Compression, Refusal, compress
+from graph_metamers.inputs.hetero_structure import HeteroStructureVariables
 from graph_metamers.inputs.pairs import PairVariables
 from graph_metamers.inputs.structure import StructureVariables
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.neighbour_sums import neighbour_sums, reached_nodes
+from graph_metamers.synthesis.places import Spaces, find_places, placed_masks, places_of
 from graph_metamers.synthesis.problem import Problem
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.edge_variables import EdgeVariables
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.recording import Tap
-    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+    from graph_metamers.synthesis.places import Places
     from graph_metamers.types import Graph
 
 
@@ -47,11 +48,22 @@ class EdgeProblem(Problem):
     reach
         For each hop the nodes at which a change of what arrives can change the items that have to match, bool
         [n]; empty where all items have to.
+    places
+        Where each hop sends, in a graph with several types of nodes; `None` with one type.
     """
 
     edges: EdgeVariables | None = None
     outcome: Compression | Refusal = NOT_TRIED
     reach: Sequence[Tensor] = ()
+    places: Places | None = None
+
+    @property
+    def placed_reach(self) -> list[Tensor]:
+        """`reach` among the nodes of the lists, bool [n] for each group of hops; empty where it is."""
+        if not self.reach:
+            return []
+        nodes = self.structure.lists.num_nodes
+        return placed_masks(self.reach, self.places or places_of(len(self.reach), nodes), nodes)
 
     @property
     def structure(self) -> StructureVariables:
@@ -96,8 +108,7 @@ class EdgeProblem(Problem):
 
     def errors_at(self, edge_index: Tensor) -> list[Tensor]:
         """What other edges change in each layer, [items, d_k] each; the loss is the sum of their squares."""
-        graph = copy.copy(self.seen)
-        graph.edge_index = edge_index
+        graph = self._with(edge_index)
         taps = self.seen_view.taps(graph, list(self.targets))
         pairs = [(self.choose(taps[name].value), self.choose(self.targets[name])) for name in self.targets]
         return [
@@ -107,17 +118,20 @@ class EdgeProblem(Problem):
 
     def activations_at(self, edge_index: Tensor) -> dict[str, Tensor]:
         """The layers with other edges, without gradients."""
-        graph = copy.copy(self.seen)
-        graph.edge_index = edge_index
+        graph = self._with(edge_index)
         with torch.no_grad():
             return {name: tap.value for name, tap in self.seen_view.taps(graph, list(self.targets)).items()}
+
+    def _with(self, edge_index: Tensor) -> Graph:
+        assert self.edges is not None  # noqa: S101 (see `edge_problem`)
+        return self.edges.with_edges(self.seen, edge_index)
 
     def objective_of(self, taps: Mapping[str, Tap]) -> Tensor:
         """What a search lowers, as in `Problem`; scalar, differentiable in what the layers depend on."""
         parts = [self._mismatch(tap, self.choose(self.targets[name]))[0] for name, tap in taps.items()]
         return torch.stack(parts).mean()
 
-    def sums(self, generator: torch.Generator, probes: int) -> list[NeighbourSums]:
+    def sums(self, generator: torch.Generator, probes: int) -> Spaces:
         """What neighbours add up to, hop by hop; see `neighbour_sums`.
 
         Raises
@@ -131,7 +145,7 @@ class EdgeProblem(Problem):
         _require_flow(self.view.model, self.structure)
         found = neighbour_sums(
             self.seen_view, self.seen, list(self.targets), generator,
-            probes=probes, index=self.index, reach=self.reach,
+            probes=probes, index=self.index, reach=self.reach, places=self.places,
         )  # fmt: skip
         if found and not any(bool(one.weights.any()) for one in found):
             raise ModelError(
@@ -139,7 +153,8 @@ class EdgeProblem(Problem):
                 "got gradients of zero: units are dead or saturated on the way. Choose another layer, or "
                 "scale the features"
             )
-        return found
+        nodes = self.structure.lists.num_nodes
+        return Spaces(found, (self.places or places_of(len(found), nodes)) if found else (), nodes)
 
 
 def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
@@ -173,16 +188,21 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         noise = features.discrete(start)
         read = {name: tap.value for name, tap in problem.view.taps(noise, list(problem.targets)).items()}
         outcome = compress(problem.view, features, problem.targets, [(noise, read)])
+    layers, places = list(problem.targets), None
+    if isinstance(variables, HeteroStructureVariables):
+        places = find_places(problem.view, variables.reference, layers, variables.relations)
     reach: list[Tensor] = []
     if problem.index is not None:
         if not isinstance(variables, StructureVariables):
             must = "left out with this solver: all items have to match"
             raise ParameterError("index", must, problem.index.tolist())
         _require_flow(problem.view.model, variables)
-        layers, graphs = list(problem.targets), [variables.reference, noise]
+        graphs = [variables.reference, noise]
         reach = reached_nodes(problem.view, graphs, layers, problem.index, generator_for("reach", 0))
     if reach:  # else no messages are passed, and the solver will see
-        variables = variables.restricted(torch.stack(reach).any(dim=0))
+        nodes = variables.lists.num_nodes
+        masks = placed_masks(reach, places or places_of(len(reach), nodes), nodes)
+        variables = variables.restricted(torch.stack(masks).any(dim=0))
     return EdgeProblem(
         problem.view,
         variables,
@@ -191,6 +211,7 @@ def edge_problem(problem: Problem, objective: str) -> EdgeProblem:
         edges=variables,
         outcome=outcome,
         reach=reach,
+        places=places,
     )
 
 

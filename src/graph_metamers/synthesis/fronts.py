@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from graph_metamers.synthesis.measuring import losses_of
 from graph_metamers.synthesis.neighbour_sums import PROBES
 from graph_metamers.synthesis.preparing import prepared
 from graph_metamers.synthesis.settings import SearchSettings, check_seed
+from graph_metamers.synthesis.solvers import Rewire, require_preserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
-    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+    from graph_metamers.synthesis.places import Spaces
     from graph_metamers.synthesis.preparing import PreparedSearches
     from graph_metamers.types import Forward, Graph, Transform
 
@@ -179,7 +180,9 @@ def structure_front(
         swapped = generator_for("front", seed)
         seeds = torch.randint(2**62, (num_points + 2,), generator=swapped).tolist()
         chance = _Evaluation(searches, None)(*shuffled(lists, seed=seeds[-2]), 0.0)
-        if not sums and chance.activation_loss > 0:  # else the layer does not look at edges, and all are free
+        if (
+            not sums.sums and chance.activation_loss > 0
+        ):  # else the layer does not look at edges, and all are free
             must = "'features' for a model whose layer receives no messages along edges"
             raise ParameterError("vary", must, "structure")
         evaluate = _Evaluation(searches, on_point)
@@ -194,22 +197,22 @@ def _structure(vary: str | Structure) -> Structure:
         return Structure(reference_edges="charge")
     if not isinstance(vary, Structure):
         raise ParameterError("vary", "'structure' or a Structure", vary)
-    return Structure(reference_edges="charge", directed=vary.directed, protected=vary.protected)
+    require_preserved(vary.preserve, Rewire.name)
+    return replace(vary, reference_edges="charge")
 
 
 def _swept(
     evaluate: _Evaluation,
     lists: NeighbourLists,
-    sums: Sequence[NeighbourSums],
+    sums: Spaces,
     num_points: int,
     proposals: int,
     seeds: Sequence[int],
 ) -> Iterator[FrontPoint]:
     """The reference, and a point for each price."""
     vectors, weights = _indifferent(lists)
-    if sums:
-        vectors = [one.vectors.numpy() for one in sums]
-        weights = np.stack([one.weights.numpy() for one in sums], axis=1)
+    if sums.sums:
+        vectors, weights = sums.vectors(), sums.weights()
     neighbours, edges = lists.neighbours, lists.edges
     yield evaluate(neighbours, edges, 0.0)
     penalties = np.geomspace(LEAST_PENALTY, MOST_PENALTY, num_points)

@@ -55,7 +55,8 @@ def generate(
     vary
         What may vary: `"features"`, a `Features`, or for a `HeteroData` a dict from node type to these; or
         `"structure"`, a `Structure`: the edges of a graph, whose nodes keep their degrees, or of each
-        graph of a batch (the number of its edges with the solver `"straight_through"`, for one graph); or
+        graph of a batch (the number of its edges with the solver `"straight_through"`, for one graph), for a
+        `HeteroData` of all edge types, or a dict from edge type to these; or
         `"edge_weights"`, an `EdgeWeights`: positive weights of the same edges; or a pair
         `("features", "structure")` of the first two, which vary together.
     objective

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.synthesis.edge_problem import EdgeProblem
-    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+    from graph_metamers.synthesis.places import Spaces
 
 MEMORY = 64  # probes that a curvature remembers
 PRIOR = 25  # probes that the mean curvature of a node's directions counts for
@@ -53,7 +53,7 @@ class LocalSums:
 def local_sums(
     problem: EdgeProblem,
     edge_index: Tensor,
-    spaces: Sequence[NeighbourSums],
+    spaces: Spaces,
     generator: torch.Generator,
     *,
     number: int,
@@ -77,7 +77,8 @@ def local_sums(
     """
     with torch.enable_grad(), MessageRecorder(problem.seen_view.model) as recorder:
         errors = problem.errors_at(edge_index)
-        hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    every = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    hops = [hop for hop, place in zip(every, spaces.places, strict=True) if place is not None]
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
     weights = [
         [2 * error.detach() for error in errors],
@@ -91,14 +92,10 @@ def local_sums(
     )
     return LocalSums(
         sum(float(error.detach().square().sum()) for error in errors),
-        _joined([space.sent(hop) for hop, space in zip(hops, spaces, strict=True)]),
-        _joined([space.pulls(slope) for slope, space in zip(slopes, spaces, strict=True)]),
-        _joined([space.pulls(probe) for probe, space in zip(probes, spaces, strict=True)]),
+        spaces.sent(hops).astype(np.float32),
+        spaces.pulls(slopes).astype(np.float32),
+        spaces.pulls(probes).astype(np.float32),
     )
-
-
-def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
-    return torch.cat(parts, dim=1).float().cpu().numpy()
 
 
 class SumCurvature:

@@ -142,12 +142,19 @@ class Metamer:
             return self.status.message
         proposals = edges.get("proposals")
         budget = "" if proposals is None else f"{proposals} proposals and "
-        began = "random graph" if self.config.get("init") == "noise" else "start"
+        began = "start" if self.config.get("init") != "noise" else "random graph"
+        if began == "random graph" and self._features_vary:
+            began += " with random features"
         found = (
             f"Not found within a budget of {budget}{self.config.get('steps')} steps: "
             f"best loss {self.activation_loss:.3g}, {began} {self.start_loss:.3g}."
         )
         return found if self.status is Status.MAX_STEPS else f"{found} {self.status.message}"
+
+    @property
+    def _features_vary(self) -> bool:
+        vary = self.config.get("vary")
+        return isinstance(vary, dict) and set(vary) != {"edges"}
 
     @property
     def _edges(self) -> dict[str, Json] | None:

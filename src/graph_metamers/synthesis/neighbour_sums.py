@@ -15,6 +15,7 @@ import torch
 from graph_metamers.errors import ModelError
 from graph_metamers.reading.messages import MessageRecorder
 from graph_metamers.reading.opening import OpenUnits
+from graph_metamers.synthesis.places import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.messages import Hop
+    from graph_metamers.synthesis.places import Place, Places
     from graph_metamers.types import Graph
 
 PROBES = 32
@@ -38,9 +40,10 @@ class NeighbourSums:
     Attributes
     ----------
     vectors
-        What a node sends to each neighbour, float64 [n, k].
+        What a node sends to each neighbour, float64 [senders, k].
     weights
-        What a squared change of a node's sum costs, float64 [n], about: of the activation loss.
+        What a squared change of a node's sum costs, float64 [n], about: of the activation loss. n counts
+        receivers here and below; senders are as many but for edge types that join two types of nodes.
     exact
         Share of the messages' energy that `vectors` explain: 1 where a message depends on its sender and on
         a factor of its receiver alone.
@@ -60,12 +63,12 @@ class NeighbourSums:
     to_slopes: Tensor
 
     def sent(self, hop: Hop) -> Tensor:
-        """`vectors` of another graph, float64 [n, k], from what it sends at this hop."""
+        """`vectors` of another graph, float64 [senders, k], from what it sends at this hop."""
         assert hop.messages is not None  # noqa: S101
         source, target = hop.edge_index
         messages, factors = hop.messages.detach().flatten(1).double(), self.receivers
         above, below = messages * factors[target, None], factors[target].square()
-        return _ratio(source, above, below, len(factors)) @ self.to_vectors
+        return _ratio(source, above, below, len(self.vectors)) @ self.to_vectors
 
     def pulls(self, gradient: Tensor) -> Tensor:
         """A gradient with respect to what arrives, [n, ...], as one for sums of `vectors`, float64 [n, k]."""
@@ -82,6 +85,7 @@ def neighbour_sums(
     probes: int = PROBES,
     index: Tensor | None = None,
     reach: Sequence[Tensor] = (),
+    places: Places | None = None,
 ) -> list[NeighbourSums]:
     """The sums of every hop that reaches some layers.
 
@@ -102,6 +106,9 @@ def neighbour_sums(
     reach
         For each hop the nodes that may matter, bool [n], as `reached_nodes` tells: the others get no weight.
         Default: all nodes.
+    places
+        For each hop where it sends in a graph with several types of nodes; those without one are left out.
+        Default: every hop from all nodes to all nodes.
 
     Returns
     -------
@@ -120,11 +127,16 @@ def neighbour_sums(
     """
     with torch.enable_grad(), MessageRecorder(view.model) as recorder:
         taps = view.taps(graph, layers)
-        hops = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    every = [hop for hop in recorder.hops if hop.leaf is not None and hop.messages is not None]
+    if places is None:
+        places = places_of(len(every), int(graph.num_nodes or 0))
+    used = [number for number, place in enumerate(places) if place is not None]
+    hops = [every[number] for number in used]
     chosen = [tap.value if index is None else tap.value[index] for tap in taps.values()]
     values = [value / (value.detach().norm() * len(layers) ** 0.5) for value in chosen]
     leaves = [hop.leaf for hop in hops if hop.leaf is not None]
-    _require_sums(hops, int(graph.num_nodes or 0))
+    sent = [place for place in places if place is not None]
+    _require_sums(hops, sent)
     seen: list[list[Tensor]] = [[] for _ in leaves]
     if not leaves:
         return []
@@ -138,16 +150,23 @@ def neighbour_sums(
                 seen[place].append(gradient.flatten(1).double())
     if not any(seen):
         return []
-    masks: Sequence[Tensor | None] = reach or [None] * len(hops)
+    masks: Sequence[Tensor | None] = [reach[number] for number in used] if reach else [None] * len(hops)
     zeros = [torch.zeros_like(leaf).flatten(1).double() for leaf in leaves]  # of hops on other branches
-    parts = zip(hops, seen, zeros, masks, strict=True)
-    return [_sums(hop, found or [zero], mask) for hop, found, zero, mask in parts]
+    parts = zip(hops, seen, zeros, masks, sent, strict=True)
+    return [
+        _sums(hop, found or [zero], mask, _length(place.senders)) for hop, found, zero, mask, place in parts
+    ]
 
 
-def _require_sums(hops: Sequence[Hop], num_nodes: int) -> None:
+def _length(nodes: slice) -> int:
+    return int(nodes.stop - (nodes.start or 0))
+
+
+def _require_sums(hops: Sequence[Hop], places: Sequence[Place]) -> None:
     """What arrives has to be a sum of messages, about, at the nodes of the graph."""
-    for hop in hops:
+    for hop, place in zip(hops, places, strict=True):
         assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
+        num_nodes = _length(place.receivers)
         if len(hop.sums) != num_nodes:
             raise ModelError(
                 f"messages must arrive at the {num_nodes} nodes of the graph where edges vary, got "
@@ -203,9 +222,9 @@ def reached_nodes(
     return found
 
 
-def _sums(hop: Hop, probes: list[Tensor], reached: Tensor | None) -> NeighbourSums:
+def _sums(hop: Hop, probes: list[Tensor], reached: Tensor | None, num_senders: int) -> NeighbourSums:
     assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
-    sent, receivers, scales, exact = _senders(hop)
+    sent, receivers, scales, exact = _senders(hop, num_senders)
     factors = receivers * scales
     seen = torch.stack(probes)
     moment = torch.einsum("pnk,pnl->kl", seen, seen) / seen[..., 0].numel()
@@ -236,7 +255,7 @@ def _least_weight(strength: Tensor, reached: Tensor | None) -> Tensor:
     return torch.where(reached, LEAST_WEIGHT * strength[reached].mean(), 0.0)
 
 
-def _senders(hop: Hop) -> tuple[Tensor, Tensor, Tensor, float]:
+def _senders(hop: Hop, num_senders: int) -> tuple[Tensor, Tensor, Tensor, float]:
     """Messages as f_v s_u: what senders send, [n, d], factors of receivers, [n], and the share explained.
 
     Before the share, what the aggregation multiplies the sum of messages with, [n].
@@ -244,19 +263,18 @@ def _senders(hop: Hop) -> tuple[Tensor, Tensor, Tensor, float]:
     assert hop.messages is not None and hop.sums is not None  # noqa: S101, PT018
     messages = hop.messages.detach().flatten(1).double()
     source, target = hop.edge_index
-    num_nodes = len(hop.sums)
-    added = torch.zeros(num_nodes, messages.shape[1], dtype=torch.float64)
+    num_receivers = len(hop.sums)
+    added = torch.zeros(num_receivers, messages.shape[1], dtype=torch.float64)
     added.index_add_(0, target, messages)
     arrived = hop.sums.detach().flatten(1).double()
     scale = (added * arrived).sum(dim=1) / added.square().sum(dim=1).clamp(min=1e-300)
-    factors = torch.ones(num_nodes, dtype=torch.float64)
-    sent = torch.zeros_like(added)
+    factors = torch.ones(num_receivers, dtype=torch.float64)
     for _ in range(ROUNDS):
-        sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_nodes)
+        sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_senders)
         along = (messages * sent[source]).sum(dim=1)
-        factors = _ratio(target, along[:, None], sent[source].square().sum(dim=1), num_nodes)[:, 0]
+        factors = _ratio(target, along[:, None], sent[source].square().sum(dim=1), num_receivers)[:, 0]
         factors = factors / factors[factors > 0].mean() if bool((factors > 0).any()) else factors
-    sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_nodes)
+    sent = _ratio(source, messages * factors[target, None], factors[target].square(), num_senders)
     rest = (messages - factors[target, None] * sent[source]).square().sum()
     return sent, factors, scale, float(1 - rest / messages.square().sum().clamp(min=1e-300))
 

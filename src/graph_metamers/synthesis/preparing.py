@@ -240,6 +240,7 @@ def prepared(model: nn.Module, graph: Graph, settings: SearchSettings) -> Iterat
                 settings = replace(settings, init="reference")  # where exact swaps begin in any case
         if isinstance(variables, BothVariables):
             problem = both_problem(problem, settings.objective)
+            resolve_solver(settings.solver, problem)  # refused before edges are searched, and not after
         if problem.index is not None and not isinstance(problem, EdgeProblem):
             problem = problem.restricted(generator_for("probe", 0))
         expected = prediction_among(outputs, graph, items)
@@ -305,7 +306,10 @@ def _describe(
         return {"edges": edges}
     described: dict[str, Json] = {}
     if isinstance(variables, BothVariables):
-        described["edges"] = variables.describe()
+        edges = variables.describe()
+        if isinstance(solver, InTurn):
+            edges["proposals"] = solver.rewire.scheduled(variables.edges.lists)
+        described["edges"] = edges
     for slot, values in variables.values.items():
         entry: dict[str, Json] = {
             "kind": values.kind,

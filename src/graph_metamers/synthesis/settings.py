@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.inputs import Init, structure_of
+from graph_metamers.inputs import Init, Structure, structure_of
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.objectives import OBJECTIVES
-from graph_metamers.synthesis.solvers import SOLVER_NAMES, SearchProgress, require_edge_solver
+from graph_metamers.synthesis.solvers import (
+    SOLVER_NAMES,
+    InTurn,
+    SearchProgress,
+    require_both_solver,
+    require_edge_solver,
+    require_preserved,
+)
+from graph_metamers.synthesis.varying import both_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,8 +137,16 @@ def check_search(
     check_real("tolerance", tolerance, low=0)
     check_real("min_distance", min_distance, low=0)
     check_seed(seed)
-    if structure_of(vary) is not None:
+    structure, both = structure_of(vary), both_of(vary)
+    if structure is not None:
         _check_edge_search(objective, init, solver)
+    if isinstance(structure, Structure):
+        require_preserved(structure.preserve, solver)
+    if both is not None:
+        _check_edge_search(objective, init, "auto")
+        require_both_solver(solver)
+        if isinstance(both[1], Structure):
+            require_preserved(both[1].preserve, InTurn.name)
 
 
 def _check_edge_search(objective: str, init: str, solver: str | Solver) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torch_geometric.data import HeteroData
+
 from graph_metamers.checks.weight_checks import weight_slot
 from graph_metamers.errors import ParameterError
-from graph_metamers.inputs import resolve_variables
+from graph_metamers.inputs import resolve_variables, structure_of, structure_variables
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.edge_variables import require_one_graph
 from graph_metamers.inputs.edge_weights import EdgeWeights, EdgeWeightVariables, edge_weights_of
 from graph_metamers.inputs.pairs import count_pairs, pair_variables
-from graph_metamers.inputs.structure import Structure, structure_of
+from graph_metamers.inputs.structure import Structure
 from graph_metamers.synthesis.memory import require_bytes
 from graph_metamers.synthesis.objectives import variables_for
-from graph_metamers.synthesis.solvers import StraightThrough
+from graph_metamers.synthesis.solvers import Rewire, StraightThrough
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.inputs import Features, Variables, Vary
     from graph_metamers.inputs.edge_variables import EdgeVariables
+    from graph_metamers.inputs.hetero_structure import StructureByType
     from graph_metamers.reading import ModelView
     from graph_metamers.synthesis.settings import SearchSettings
     from graph_metamers.types import Graph
@@ -35,7 +38,9 @@ def varies_features(vary: object) -> bool:
     return structure_of(vary) is None and edge_weights_of(vary) is None and both_of(vary) is None
 
 
-def both_of(vary: object) -> tuple[str | Features | Mapping[str, str | Features], Structure] | None:
+def both_of(
+    vary: object,
+) -> tuple[str | Features | Mapping[str, str | Features], Structure | StructureByType] | None:
     """What a pair asks for about features and about edges, in either order; `None` if it is no pair.
 
     Raises
@@ -78,17 +83,29 @@ def first_variables(
     both = both_of(settings.vary)
     if both is not None:
         require_one_graph(graph)
-        return BothVariables(resolve_variables(both[0], graph), both[1].variables(graph))
+        return BothVariables(resolve_variables(both[0], graph), structure_variables(both[1], graph))
     structure = structure_of(settings.vary)
     if structure is None:
         return variables_for(settings.objective, resolve_variables(settings.vary, graph))
     return _edges(settings, structure, graph)
 
 
-def _edges(settings: SearchSettings, structure: Structure, graph: Graph) -> EdgeVariables:
-    solver = StraightThrough() if settings.solver == StraightThrough.name else settings.solver
+def _edges(settings: SearchSettings, structure: Structure | StructureByType, graph: Graph) -> EdgeVariables:
+    solver = settings.solver
+    by_pairs = solver == "auto" and isinstance(structure, Structure) and structure.preserve == "edges"
+    if by_pairs or solver == StraightThrough.name:
+        solver = StraightThrough()
+    if (
+        isinstance(graph, HeteroData)
+        and solver not in ("auto", Rewire.name)
+        and not isinstance(solver, Rewire)
+    ):
+        got = solver if isinstance(solver, str) else solver.name
+        raise ParameterError("solver", "'rewire' where edges vary between several kinds of nodes", got)
     if not isinstance(solver, StraightThrough):
-        return structure.variables(graph)
+        return structure_variables(structure, graph)
+    if not isinstance(structure, Structure):
+        raise ParameterError("vary", "'structure' or a Structure for a graph without edge types", structure)
     numbers = count_pairs(structure, graph)  # before there is a vector of so many
     require_bytes(solver.name, solver.memory_for(numbers), numbers, mend=REWIRE)
     return pair_variables(structure, graph)

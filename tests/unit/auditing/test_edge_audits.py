@@ -113,9 +113,21 @@ def test_an_audit_without_fronts_is_read_as_before(edge_audit, tmp_path):
     assert not any("Followed away" in sentence for sentence in gm.verdict(loaded))
 
 
+def test_the_report_says_of_a_search_that_found_nothing_how_far_it_came(edge_audit, tmp_path):
+    gm.write_report([edge_audit], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    missed = [layer.metamer for layer in edge_audit.layers if not layer.metamer.is_metamer]
+    assert missed
+    for metamer in missed:
+        said = f"Not found within a budget of {100 * edge_audit.graph.num_edges} proposals and 30 steps: "
+        assert f"{said}best loss {metamer.activation_loss:.3g}, random graph" in text
+
+
 def test_the_verdict_speaks_of_edges_and_never_of_features(edge_audit):
     text = " ".join(gm.verdict(edge_audit))
-    assert "no metamer without edges of the reference was found within 30 steps" in text
+    proposed = 100 * edge_audit.graph.num_edges
+    found = f"no metamer without edges of the reference was found within {proposed} proposals and 30 steps"
+    assert found in text
     assert RANDOM_GRAPHS in text
     assert "edge overlap" in text
     assert "features" not in text

@@ -149,7 +149,7 @@ def test_a_broken_search_is_noticed(monkeypatch, generate, expected):
     monkeypatch.setattr(structure_runs, "generate", generate)
     monkeypatch.setattr(structure_runs, "AT_ONCE", structure_runs.Allowance(starts=10))
     monkeypatch.setattr(structure_runs, "DEALT", structure_runs.Allowance(starts=3))
-    monkeypatch.setattr(structure_runs, "_models", lambda: [lambda: GIN(4, 8, 2, 3, act="tanh")])
+    monkeypatch.setattr(structure_runs, "planted_models", lambda: [lambda: GIN(4, 8, 2, 3, act="tanh")])
     report = gm.selftest(seeds=[SEED])
     assert {result.case for result in report.misses} == expected
 

@@ -129,6 +129,24 @@ def test_the_cost_is_that_of_brute_force():
     assert problem.cost(lists.neighbours) == 0
 
 
+@pytest.mark.parametrize("widths", [(0,), (3, 0), (0, 3), (2, 0, 3)])
+def test_a_hop_without_directions_costs_nothing(widths):
+    (lists, _), random = drawn(), np.random.default_rng(0)
+    vectors = [random.normal(size=(30, width)) for width in widths]
+    weights = random.random((30, len(widths)))
+    used = [place for place, width in enumerate(widths) if width]
+    problem = RewiringProblem(lists, vectors, weights)
+    rewirer = run(problem, 2000)
+    without = 0.0
+    if used:
+        without = RewiringProblem(lists, [vectors[p] for p in used], weights[:, used]).cost(
+            rewirer.neighbours
+        )
+    assert problem.cost(rewirer.neighbours) == pytest.approx(without)
+    changed = shuffled(lists, seed=0)[0]
+    assert (problem.cost(changed) > 0) == bool(used)
+
+
 def test_annealing_finds_the_graph_of_least_cost_on_six_nodes():
     reference = nx.path_graph(6)
     lists = NeighbourLists.of(both_ways(reference), 6, directed=False)

@@ -134,6 +134,23 @@ def test_directed_graphs_and_protected_edges(model):
     assert front.points[-1].overlap < 0.5
 
 
+def test_edges_of_protected_nodes_stay_on_a_front(model):
+    graph, told = drawn(), []
+    protected = torch.arange(60) < 20
+    gm.structure_front(
+        model,
+        graph,
+        "act",
+        vary=gm.Structure(protected_nodes=protected),
+        num_points=2,
+        proposals=50,
+        on_point=lambda *point: told.append(point),
+    )
+    held = {(a, b) for a, b in edges_of(graph) if a < 20 or b < 20}
+    assert all(held <= edges_of(changed) for _, changed in told)
+    assert told[-1][0].overlap < 1
+
+
 class Blind(torch.nn.Module):
     def __init__(self):
         super().__init__()

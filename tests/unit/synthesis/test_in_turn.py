@@ -134,6 +134,54 @@ def test_what_does_not_go_together_is_refused(options, message):
         gm.generate(model(), drawn(), "output", **settings)
 
 
+@pytest.mark.parametrize(
+    ("words", "options", "message"),
+    [
+        (
+            True,
+            {"solver": gm.InTurn(features=gm.LBFGS())},
+            r"'features' parameter .*\('adam', 'word_swaps'\)",
+        ),
+        (True, {"solver": gm.InTurn(features=gm.NullSpace())}, "'features' parameter .* got 'null_space'"),
+        (True, {"solver": gm.InTurn(features=gm.Rewire())}, "'features' parameter .* got 'rewire'"),
+        (True, {"solver": gm.InTurn(features=gm.InTurn())}, "'features' parameter .* got 'in_turn'"),
+        (
+            False,
+            {"solver": gm.InTurn(features=gm.WordSwaps())},
+            r"'features' parameter .*\('adam', 'lbfgs'\)",
+        ),
+        (True, {"init": "permuted"}, "'init' parameter must be 'noise' or 'reference'"),
+        (True, {"vary": (gm.EdgeWeights(), "structure")}, "'vary' parameter"),
+        (True, {"vary": ("features", gm.Structure(protected=torch.ones(3)))}, "'protected' parameter"),
+    ],
+)
+def test_bad_settings_of_a_pair_are_refused_before_anything_is_searched(words, options, message, monkeypatch):
+    def never(*_arguments, **_options):
+        raise AssertionError("a search was begun")
+
+    monkeypatch.setattr(gm.Rewire, "solve", never)
+    settings = {"vary": ("features", "structure"), **options}
+    with pytest.raises(gm.ParameterError, match=message):
+        gm.generate(model(), drawn(words=words), "output", **settings)
+
+
+def test_settings_of_a_pair_are_checked_without_model_and_graph():
+    from graph_metamers.synthesis.settings import check_search  # noqa: PLC0415
+
+    fine = {"solver": "auto", "init": "noise", "tolerance": 1e-3, "min_distance": 0.1, "seed": 0}
+    pair = ("features", "structure")
+    check_search(**fine, vary=pair)
+    for bad, name in (({"init": "permuted"}, "init"), ({"solver": "lbfgs"}, "solver")):
+        with pytest.raises(gm.ParameterError, match=f"'{name}' parameter"):
+            check_search(**{**fine, **bad}, vary=pair)
+    with pytest.raises(gm.ParameterError, match="'objective' parameter"):
+        check_search(**fine, objective="farthest", vary=pair)
+    with pytest.raises(gm.ParameterError, match="'rewire' parameter"):
+        gm.InTurn(rewire="rewire")
+    with pytest.raises(gm.ParameterError, match="'features' parameter"):
+        gm.InTurn(features="lbfgs")
+
+
 def test_several_graphs_are_refused_and_the_solver_is_for_nothing_else():
     batch = Batch.from_data_list([drawn(20, 40), drawn(20, 40, seed=1)])
     with pytest.raises(gm.ParameterError):

@@ -80,14 +80,16 @@ def test_the_curvature_tends_to_that_of_the_outputs():
         target = model(graph.x, graph.edge_index).detach()
         problem = edge_problem(Problem(view, variables, {"output": target}, None), "match")
         spaces = problem.sums(generator_for("test", 0), 32)
-        width = spaces[0].vectors.shape[1]
+        width = spaces.sums[0].vectors.shape[1]
         curvature = SumCurvature(25, np.array([0, width]))
         for number in range(MEMORY):
             curvature.add(local_sums(problem, graph.edge_index, spaces, generator, number=number).probe)
     step = np.random.default_rng(0).normal(size=width)
     told = np.einsum("i,nij,j->n", step, curvature.matrices().reshape(25, width, width), step)
-    message = torch.from_numpy(step) @ torch.linalg.pinv(spaces[0].to_vectors)  # what adds up to the step
-    factors = (spaces[0].receivers * spaces[0].scales).numpy()
+    message = torch.from_numpy(step) @ torch.linalg.pinv(
+        spaces.sums[0].to_vectors
+    )  # what adds up to the step
+    factors = (spaces.sums[0].receivers * spaces.sums[0].scales).numpy()
     expected = float(message.square().sum()) * factors**2 / float(target.double().square().sum())
     np.testing.assert_allclose(told, expected, rtol=0.5)  # the prior counts for 25 of 89 probes
 

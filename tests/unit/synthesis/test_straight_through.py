@@ -336,3 +336,47 @@ def test_cora_is_matched_far_better_than_by_chance(cora):
     assert metamer.start_loss > 0.3
     assert metamer.activation_loss < 0.06
     assert metamer.input_distance.raw == 1
+
+
+def test_what_has_to_be_kept_chooses_the_solver():
+    model, graph = GCN(6, 4, num_layers=2).double(), drawn()
+    options = {"budget": gm.Budget(steps=20), "tolerance": 0.0}
+    by_pairs = gm.generate(model, graph, "output", vary=gm.Structure(preserve="edges"), **options)
+    assert by_pairs.config["solver"] == "straight_through"
+    assert by_pairs.config["vary"]["edges"]["preserve"] == "edges"
+    named = gm.generate(model, graph, "output", vary="structure", solver="straight_through", **options)
+    assert keys(named.graph) == keys(by_pairs.graph)
+    rewired = gm.generate(model, graph, "output", vary=gm.Structure(preserve="degrees"), **options)
+    assert rewired.config["solver"] == "rewire"
+    assert rewired.config["vary"]["edges"]["preserve"] == "degrees"
+    several = gm.generate_many(
+        model, graph, "output", vary=gm.Structure(preserve="edges"), seeds=[0, 1], **options
+    )
+    assert [one.config["solver"] for one in several] == ["straight_through"] * 2
+
+
+@pytest.mark.parametrize(
+    ("preserve", "solver"),
+    [
+        ("edges", "rewire"),
+        ("edges", "exact_swaps"),
+        ("edges", gm.Rewire()),
+        ("degrees", "straight_through"),
+        ("degrees", gm.StraightThrough()),
+        ("homophily", "auto"),
+    ],
+)
+def test_what_a_solver_cannot_keep_is_refused(preserve, solver):
+    with pytest.raises(gm.ParameterError, match="'preserve' parameter must be"):
+        gm.generate(GCN(6, 4, 2), drawn(), "output", vary=gm.Structure(preserve=preserve), solver=solver)
+
+
+def test_fronts_audits_and_pairs_keep_degrees(karate, karate_model):
+    structure = gm.Structure(preserve="edges")
+    model, graph = GCN(6, 4, num_layers=2).double(), drawn()
+    with pytest.raises(gm.ParameterError, match="'preserve' parameter must be 'degrees'"):
+        gm.structure_front(model, graph, "output", vary=structure)
+    with pytest.raises(gm.ParameterError, match="'preserve' parameter must be 'degrees'"):
+        gm.generate(model, graph, "output", vary=("features", structure))
+    with pytest.raises(gm.ParameterError, match="'preserve' parameter must be 'degrees'"):
+        gm.audit(karate_model, karate, vary=structure)

@@ -219,6 +219,25 @@ def test_a_search_that_found_nothing_says_how_far_it_came():
     assert found.message == gm.Status.CONVERGED.message
 
 
+def test_searches_for_pairs_of_nodes_and_for_features_too_say_how_far_they_came():
+    graph, options = drawn(), {"tolerance": 0.0, "budget": gm.Budget(steps=60)}
+    solver = gm.InTurn(gm.Rewire(proposals=20))
+    pair = gm.generate(
+        BASIC["gcn"](), graph, "output", vary=("features", "structure"), solver=solver, **options
+    )
+    assert pair.message.startswith(
+        f"Not found within a budget of {20 * graph.num_edges} proposals and 60 steps: best loss "
+        f"{pair.activation_loss:.3g}, random graph with random features {pair.start_loss:.3g}."
+    )
+    chosen = gm.generate(
+        BASIC["gcn"](), graph, "output", vary="structure", solver="straight_through", **options
+    )
+    assert chosen.message.startswith(
+        f"Not found within a budget of 60 steps: best loss {chosen.activation_loss:.3g}, "
+        f"random graph {chosen.start_loss:.3g}."
+    )
+
+
 def test_a_model_need_not_read_features_where_edges_vary():
     class WithoutFeatures(torch.nn.Module):
         def __init__(self):

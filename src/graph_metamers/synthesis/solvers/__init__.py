@@ -9,7 +9,9 @@ from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.registry import (
     SOLVER_NAMES,
     SOLVERS,
+    require_both_solver,
     require_edge_solver,
+    require_preserved,
     resolve_solver,
 )
 from graph_metamers.synthesis.solvers.rewire import Rewire
@@ -33,6 +35,8 @@ __all__ = [
     "Solver",
     "StraightThrough",
     "WordSwaps",
+    "require_both_solver",
     "require_edge_solver",
+    "require_preserved",
     "resolve_solver",
 ]

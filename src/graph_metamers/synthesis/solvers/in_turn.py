@@ -9,9 +9,13 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.coordinates import Coordinates
 from graph_metamers.synthesis.both_problem import BothProblem
 from graph_metamers.synthesis.budget import Budget
+from graph_metamers.synthesis.solvers.adam import Adam
+from graph_metamers.synthesis.solvers.exact_swaps import ExactSwaps
 from graph_metamers.synthesis.solvers.lbfgs import LBFGS
+from graph_metamers.synthesis.solvers.null_space import NullSpace
 from graph_metamers.synthesis.solvers.rewire import Rewire
 from graph_metamers.synthesis.solvers.search import PartOfSearch, Search
+from graph_metamers.synthesis.solvers.straight_through import StraightThrough
 from graph_metamers.synthesis.solvers.word_swaps import WordSwaps
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 SHARE_OF_EDGES = 8  # one evaluation in so many goes into edges
 SHARE_OF_TIME = 3  # and a third of the time, if that is limited: proposals are no evaluations
 REDIRECTIONS = 6
+_OF_EDGES = (Rewire.name, ExactSwaps.name, StraightThrough.name)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,30 @@ class InTurn:
     rewire: Rewire = field(default_factory=Rewire)
     features: Solver | None = None
     name: ClassVar[str] = "in_turn"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rewire, Rewire):
+            raise ParameterError("rewire", "a Rewire, such as Rewire(proposals=3000)", self.rewire)
+        if self.features is not None and not hasattr(self.features, "solve"):
+            raise ParameterError("features", "a solver, such as LBFGS(), or left out", self.features)
+
+    def require_fit(self, problem: BothProblem) -> None:
+        """Check the solver of the features before edges are searched.
+
+        Raises
+        ------
+        ParameterError
+            If one of ours is given that does not move such features.
+        """
+        variables = problem.parts[0].features
+        fitting = {Adam.name, LBFGS.name} if variables.is_smooth else {Adam.name}
+        if variables.is_binary:
+            fitting.add(WordSwaps.name)
+        ours = {Adam.name, LBFGS.name, WordSwaps.name, NullSpace.name, *_OF_EDGES, self.name}
+        name = getattr(self.features, "name", None)
+        if name in ours - fitting:
+            names = ", ".join(repr(one) for one in sorted(fitting))
+            raise ParameterError("features", f"a solver for these features ({names}), or left out", name)
 
     @property
     def swaps_words(self) -> bool:

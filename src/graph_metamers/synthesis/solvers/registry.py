@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs.edge_weights import EdgeWeightVariables
+from graph_metamers.inputs.pairs import PairVariables
 from graph_metamers.parameters import check_choice
 from graph_metamers.synthesis.both_problem import BothProblem
 from graph_metamers.synthesis.edge_problem import EdgeProblem
@@ -59,21 +60,28 @@ def resolve_solver(solver: str | Solver, problem: Problem) -> Solver:
     if isinstance(variables, EdgeWeightVariables):
         _require_weight_solver(solver)
     if isinstance(problem, BothProblem):
-        _require_both_solver(solver)
+        require_both_solver(solver)
+        if isinstance(solver, InTurn):
+            solver.require_fit(problem)
     if not isinstance(solver, str):
         return solver
     if isinstance(problem, BothProblem):
         return InTurn()
     if isinstance(problem, EdgeProblem):
-        solver = Rewire.name if solver == "auto" else solver
-        require_edge_solver(solver)
-        return SOLVERS[solver]()
+        return _edge_solver(solver, variables)
     if problem.is_smooth:
         return SOLVERS["lbfgs" if solver == "auto" else solver]()
     if solver == "auto":
         swaps = problem.is_binary and problem.num_directions <= MOST_DIRECTIONS
         solver = WordSwaps.name if swaps else Adam.name
     return Adam(STRAIGHT_THROUGH_LEARNING_RATE) if solver == Adam.name else SOLVERS[solver]()
+
+
+def _edge_solver(solver: str, variables: Any) -> Solver:
+    if solver == "auto":
+        solver = StraightThrough.name if isinstance(variables, PairVariables) else Rewire.name
+    require_edge_solver(solver)
+    return SOLVERS[solver]()
 
 
 def require_edge_solver(solver: str) -> None:
@@ -89,7 +97,36 @@ def require_edge_solver(solver: str) -> None:
         raise ParameterError("solver", f"{names} or 'auto' where edges vary", solver)
 
 
-def _require_both_solver(solver: str | Solver) -> None:
+def require_preserved(preserve: str | None, solver: str | Solver) -> None:
+    """Check that a solver for edges keeps what has to be kept.
+
+    Raises
+    ------
+    ParameterError
+        If it keeps something else.
+    """
+    name = solver if isinstance(solver, str) else solver.name
+    if preserve == "edges" and name in (Rewire.name, ExactSwaps.name, InTurn.name):
+        raise ParameterError(
+            "preserve",
+            f"'degrees' or left out for {name!r}, which exchanges ends of edges: what a node is sent is then "
+            "compared sum by sum, which says nothing where a node gains or loses an edge",
+            preserve,
+            f"{StraightThrough.name!r} keeps the number of edges alone",
+        )
+    if preserve == "degrees" and name == StraightThrough.name:
+        must = f"'edges' or left out for {name!r}, which chooses pairs of nodes anew"
+        raise ParameterError("preserve", must, preserve, f"{Rewire.name!r} keeps degrees")
+
+
+def require_both_solver(solver: str | Solver) -> None:
+    """Of our own solvers, the one for features and edges.
+
+    Raises
+    ------
+    ParameterError
+        If it is another one.
+    """
     name = solver if isinstance(solver, str) else solver.name
     if name in SOLVERS and name != InTurn.name:
         raise ParameterError("solver", "'in_turn' or 'auto' where features and edges vary", name)

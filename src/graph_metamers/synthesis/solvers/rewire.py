@@ -91,7 +91,7 @@ class Rewire:
             raise ParameterError("solver", "'lbfgs', 'adam' or 'word_swaps' where features vary", self.name)
         solution = self._rewired(problem, start, search)
         lists = problem.structure.lists
-        if not lists.graphs.any():
+        if not problem.structure.has_graphs:
             return solution
         apart = problem.structure.told_apart(solution.point)
         changed = np.unique(lists.graphs[lists.owners[lists.wanted]])
@@ -107,15 +107,15 @@ class Rewire:
         probes = min(PROBES, search.steps_left // 2)
         sums = problem.sums(generator_for("neighbour sums", 0), probes)
         search.steps += probes
-        if not sums:
+        if not sums.sums:
             raise ParameterError(
                 "vary", "'features' for a model whose layer receives no messages along edges", "structure"
             )
         charge = self.penalty if variables.structure.reference_edges == "charge" else 0.0
         matching = RewiringProblem(
             variables.lists,
-            [one.vectors.numpy() for one in sums],
-            np.stack([one.weights.numpy() for one in sums], axis=1),
+            sums.vectors(),
+            sums.weights(),
             variables.structure.reference_edges,
             charge,
         )

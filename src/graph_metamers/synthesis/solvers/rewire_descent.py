@@ -14,14 +14,12 @@ from graph_metamers.synthesis.local_sums import MEMORY, SumCurvature, local_sums
 from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from graph_metamers.graphs.rewiring import Rewirer
     from graph_metamers.synthesis.edge_problem import EdgeProblem
     from graph_metamers.synthesis.local_sums import LocalSums
-    from graph_metamers.synthesis.neighbour_sums import NeighbourSums
+    from graph_metamers.synthesis.places import Spaces
     from graph_metamers.synthesis.solvers.search import Search
 
 PROBES_SHARE = 8  # at most one evaluation in so many tells about curvature before the first step
@@ -59,14 +57,10 @@ class RewireDescent:
     twice as much again while it is brought up to date.
     """
 
-    def __init__(
-        self, problem: EdgeProblem, rewirer: Rewirer, search: Search, spaces: Sequence[NeighbourSums]
-    ) -> None:
+    def __init__(self, problem: EdgeProblem, rewirer: Rewirer, search: Search, spaces: Spaces) -> None:
         self._problem, self._rewirer, self._search, self._spaces = problem, rewirer, search, spaces
         self._probes, self._random = generator_for("rewire descent", 0), np.random.default_rng(0)
-        widths = [space.vectors.shape[1] for space in spaces]
-        hops = np.cumsum([0, *widths]).astype(np.int64)
-        self._hops, self._num_nodes = hops, problem.structure.lists.num_nodes
+        self._hops, self._num_nodes = spaces.hops, problem.structure.lists.num_nodes
         self._swaps = FIRST_SWAPS
 
     @property
@@ -78,7 +72,7 @@ class RewireDescent:
         """Go on until the search is over."""
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
-        reach = [one.numpy() for one in self._problem.reach]
+        reach = [one.numpy() for one in self._problem.placed_reach]
         self._curvature = SumCurvature(self._num_nodes, self._hops, reach)
         status, local = self._evaluate()
         for _ in range(min(MEMORY, self._search.steps_left // PROBES_SHARE)):

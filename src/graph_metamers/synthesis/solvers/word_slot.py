@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from graph_metamers.arrays import array_of
 from graph_metamers.graphs.set_matching import LocalCosts, Schedule
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class WordSlot:
 
     def gradient(self, slope: Tensor) -> NDArray[np.float64]:
         """A gradient with respect to the inputs, as one with respect to sums of vectors, [n, k]."""
-        seen = slope.detach().cpu().numpy()
+        seen = array_of(slope)
         return np.asarray((seen if self.is_compressed else seen @ self.basis) @ self.metric.to_gradients)
 
     def improve(

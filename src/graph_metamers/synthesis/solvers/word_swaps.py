@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import numpy as np
 import torch
 
+from graph_metamers.arrays import array_of
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs.set_matching import CHUNK, Annealer, Schedule, SetMatching
 from graph_metamers.parameters import check_choice, check_integer, check_real
@@ -164,7 +165,7 @@ class WordSwaps:
         metric = WordMetric.of(basis, seen)
         fixed = torch.where(values.mutable, 0.0, values.reference).cpu().double() @ basis
         words = (values.reference > 0) & values.mutable
-        narrow = basis.to(values.reference.dtype).numpy()
+        narrow = array_of(basis.to(values.reference.dtype))
         return WordSlot(
             values,
             narrow,
@@ -189,15 +190,15 @@ class WordSwaps:
     def _matching(self, values: FeatureValues, scores: Tensor, metric: WordMetric) -> SetMatching:
         """Words that start where the search starts, to be matched to the sums of the reference."""
         mutable = values.mutable.cpu().numpy()
-        words = (values.reference.cpu().numpy() > 0) & mutable
+        words = (array_of(values.reference) > 0) & mutable
         forbidden = ~mutable
         if self.column_sums == "kept":
             members = words
         elif self.reference_words == "forbid":
-            members = _first(scores.cpu().numpy(), words.sum(axis=1), mutable, words)
+            members = _first(array_of(scores), words.sum(axis=1), mutable, words)
             forbidden = ~mutable | (words & ~members)
         else:
-            members = _first(scores.cpu().numpy(), words.sum(axis=1), mutable, np.zeros_like(words))
+            members = _first(array_of(scores), words.sum(axis=1), mutable, np.zeros_like(words))
         return SetMatching(
             metric.vectors,
             words.astype(np.float32) @ metric.vectors,
