@@ -56,3 +56,15 @@ def test_block_descent_takes_no_edge_of_the_reference_and_lowers_the_loss(cell, 
     assert told["common"] <= (kept_by_force if start == "random" else 0)
     assert told["loss"] < one.random_losses()["random_loss"]
     assert {*zip(*found.tolist(), strict=True)} == {*zip(*found.flip(0).tolist(), strict=True)}
+
+
+def test_growth_is_measured_on_a_graph_that_the_search_improves(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    edge_growth = importlib.import_module("edge_growth")
+    told = edge_growth.measure(2000)
+    assert told["proposals"] == 40_000
+    assert 0 < told["cost"] < 0.6 * told["cost_of_random"]
+    assert told["share"] == told["cost"] / told["cost_of_random"]
+    pairs = edge_growth.drawn_edges(400, 2000)
+    assert len({tuple(sorted(pair)) for pair in pairs.T.tolist()}) == 2000
+    assert edge_growth.exponent([10, 100, 1000], [2, 20, 200]) == pytest.approx(1)

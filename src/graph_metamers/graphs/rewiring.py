@@ -30,6 +30,8 @@ ReferenceEdges = Literal["forbid", "charge", "free"]
 NEAREST = 30  # nodes that are offered for an exchange
 NEAR_PAYS = 100  # proposals a slot, from which on it pays to look for them
 ALL_DIRECTIONS, LEADING = 20_000, 4  # nodes up to which vectors are compared in full, and directions beyond
+ALIGNED = 128  # bytes, two lines
+SUMMED_AFTER = 10  # proposals a slot, after which sums in float32 are made anew
 RULES: dict[str, int] = {"free": 0, "charge": 1, "forbid": 2}  # as in the kernel
 
 
@@ -118,8 +120,9 @@ class Rewirer:
 
     Notes
     -----
-    Memory: five numbers for each slot and the residuals in float32, which are recomputed in float64 before
-    every chunk. A proposal costs O(k + degree).
+    Memory: five numbers for each slot and the residuals in float32, which are summed anew in float64 before
+    a chunk where `SUMMED_AFTER` proposals a slot, and `CHUNK` in all, have gone by. A proposal costs
+    O(k + degree).
     """
 
     def __init__(
@@ -135,9 +138,9 @@ class Rewirer:
         self.edges = (lists.edges if edges is None else edges).copy()
         self._owners = lists.owners
         self._twins = lists.twins.copy() if neighbours is None else lists.twins_of(self.neighbours)
-        self._vectors = np.ascontiguousarray(
-            np.concatenate([part.astype(np.float32) for part in problem.vectors], axis=1)
-        )
+        self._rows = aligned((lists.num_nodes, 2, sum(part.shape[1] for part in problem.vectors)))
+        np.concatenate(problem.vectors, axis=1, out=self._rows[:, 1], casting="same_kind")
+        self._since: int | None = None  # proposals since the residuals were summed anew; None: they are not
         self._hops = np.cumsum([0, *(part.shape[1] for part in problem.vectors)]).astype(np.int64)
         self._weights = np.ascontiguousarray(problem.weights, dtype=np.float64)
         self._random = np.array([seed % 2**64], dtype=np.uint64)
@@ -166,8 +169,11 @@ class Rewirer:
         partners = (self._may_move, self._near(schedule.proposals))
         for first in range(0, schedule.proposals, chunk):
             count = min(chunk, schedule.proposals - first)
-            residuals = problem.residuals(self.neighbours).astype(np.float32)
-            weighing = (self._vectors, self._weights, self._hops, residuals, lists.starts, self.neighbours)
+            if self._since is None or self._since >= max(CHUNK, SUMMED_AFTER * len(lists.wanted)):
+                kernel.fill_residuals(self._rows, lists.starts, self.neighbours, lists.neighbours)
+                self._since = 0
+            self._since += count
+            weighing = (self._rows, self._weights, self._hops, lists.starts, self.neighbours)
             rules = (self._reference, RULES[problem.reference_edges], problem.penalty * unit, self._random)
             timing = (first, count, schedule.proposals, schedule.hottest * unit, schedule.coldest * unit)
             slots = (self._owners, self.edges, *self._drawing)
@@ -209,6 +215,7 @@ class Rewirer:
                 self._random, proposals, most,
             )  # fmt: skip
         self.accepted += int(made)
+        self._since = None
         return int(made)
 
     def _near(self, proposals: int) -> NDArray[np.int32]:
@@ -217,7 +224,7 @@ class Rewirer:
         if lists.directed or proposals < NEAR_PAYS * len(lists.wanted) or lists.num_nodes < 2:
             return np.empty((lists.num_nodes, 0), dtype=np.int32)
         if self._nearest is None:
-            self._nearest = nearest_senders(self._vectors, lists.graphs)
+            self._nearest = nearest_senders(self._rows[:, 1], lists.graphs)
         return self._nearest
 
     def restore(self) -> None:
@@ -229,6 +236,15 @@ class Rewirer:
         """Go on from other lists, as `neighbours` and `edges` were once."""
         self.neighbours, self.edges = neighbours.copy(), edges.copy()
         self._twins = self._problem.lists.twins_of(self.neighbours)
+        self._since = None
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros in float32 that begin where two cache lines do, so that a row crosses as few as can be."""
+    floats = int(np.prod(shape))
+    whole = np.zeros(floats + ALIGNED // 4, dtype=np.float32)
+    first = -whole.ctypes.data % ALIGNED // 4
+    return whole[first : first + floats].reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from graph_metamers.graphs.rewiring import (
     Rewirer,
     RewiringProblem,
     SumModel,
+    aligned,
     nearest_senders,
     shuffled,
 )
@@ -189,6 +190,39 @@ def test_one_seed_gives_one_graph_and_a_continued_search_is_consistent():
 def test_an_edge_without_its_reverse_is_refused_where_edges_have_no_direction():
     with pytest.raises(gm.ParameterError, match="'directed' parameter must be True"):
         NeighbourLists.of(np.array([[0, 1], [1, 2]]), 3, directed=False)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_residuals_that_swaps_have_moved_are_those_of_the_lists(directed):
+    lists, _ = drawn(directed=directed)
+    problem = problem_of(lists)
+    rewirer = run(problem, proposals=5_000, hottest=10.0, coldest=1.0)
+    assert rewirer.accepted > 100
+    expected = problem.residuals(rewirer.neighbours)
+    np.testing.assert_allclose(rewirer._rows[:, 0], expected, atol=1e-4)
+    rewirer._rows[:, 0] = 7
+    rewirer.go_back(rewirer.neighbours, rewirer.edges)  # so that they are summed anew before the next chunk
+    for _ in rewirer.anneal(Schedule(1)):
+        pass
+    np.testing.assert_allclose(rewirer._rows[:, 0], problem.residuals(rewirer.neighbours), atol=1e-6)
+
+
+def test_lists_that_are_changed_between_chunks_are_summed_anew():
+    lists, _ = drawn()
+    problem = problem_of(lists)
+    rewirer = Rewirer(problem, seed=0)
+    for done in rewirer.anneal(Schedule(4_000, 10.0, 1.0), chunk=1000):
+        if done == 2000:
+            rewirer.go_back(lists.neighbours, lists.edges)
+    np.testing.assert_allclose(rewirer._rows[:, 0], problem.residuals(rewirer.neighbours), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (5, 2, 3), (100, 2, 32)])
+def test_rows_begin_with_a_line_of_the_cache(shape):
+    rows = aligned(shape)
+    assert rows.shape == shape
+    assert rows.ctypes.data % 128 == 0
+    assert not rows.any()
 
 
 def model_of(lists, seed=0, widths=(3, 4)):
