@@ -72,8 +72,8 @@ def _timed(judge: Judge, model: gm.GNN, dataset: gm.Dataset) -> tuple[dict[str, 
         share = dimension.share.median().item()
         judge.note(
             f"{name}: ranks {dimension.rank.min()} to {dimension.rank.max()}, median share of directions "
-            f"that are not seen {share:.2%}, {(dimension.linear.sum() / dimension.dimension.sum()).item():.1%} of "
-            "them linear"
+            f"that are not seen {share:.2%}, "
+            f"{(dimension.linear.sum() / dimension.dimension.sum()).item():.1%} of them linear"
         )
     return found, seconds
 

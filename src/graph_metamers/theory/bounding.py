@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from graph_metamers.errors import ModelError, ParameterError
-from graph_metamers.inputs.structure import structure_of
+from graph_metamers.inputs import Structure, structure_of
 from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.reading import ModelView
 from graph_metamers.synthesis.preparing import chosen_items
@@ -191,7 +191,7 @@ def structure_lower_bound(
     if not isinstance(layer, str):
         raise ParameterError("layer", "the name of one layer", layer)
     structure = structure_of(vary)
-    if structure is None or structure.reference_edges != "forbid":
+    if not isinstance(structure, Structure) or structure.reference_edges != "forbid":
         must = "'structure', or a Structure that forbids reference edges (else the reference itself is at 0)"
         raise ParameterError("vary", must, vary)
     started = time.monotonic()
