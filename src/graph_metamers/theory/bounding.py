@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from graph_metamers.inputs import Structure
     from graph_metamers.types import Forward, Graph, Transform
 
 WORK = 50_000_000  # boxes and sums for one node: a second or two
