@@ -119,7 +119,15 @@ def test_sections_are_there_exactly_when_expected(word_audit, image_audits, nume
 def test_section_numbers_are_those_of_the_design(image_audits):
     numbers = {section.id: section.number for section in build_sections(image_audits)}
 
-    assert numbers == {"verdict": 1, "pictures": 2, "layers": 3, "metamer": 4, "advice": 9, "making": 10}
+    assert numbers == {
+        "verdict": 1,
+        "pictures": 2,
+        "layers": 3,
+        "metamer": 4,
+        "theory": 5,
+        "advice": 9,
+        "making": 10,
+    }
     assert tuple(numbers) == tuple(name for name in EXPECTED if name != "structure")
 
 
