@@ -1,0 +1,124 @@
+"""Local metamer dimension: time beside loops over nodes by plain torch, equal ranks, and a large graph."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+
+from judging import ARTEFACTS, Judge, recomputed
+from safetensors.torch import save_file
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import torch
+    from cora_models import require_cora
+
+    import graph_metamers as gm
+
+FOLDER = ARTEFACTS / "theory_dimension"
+LAYERS = ["act.0", "output"]
+HIDDEN, LOOKED_AT = 64, 200
+SECONDS, FULL, COMPRESSED, GIB = 30.0, 50.0, 4.0, 8.0
+RANK_OF_A = 2569  # of Cora's propagation matrix, 2708 x 2708
+LARGE = """
+import resource, time, warnings
+warnings.simplefilter("ignore")
+import torch
+import graph_metamers as gm
+from torch_geometric.data import Data
+from types import SimpleNamespace
+torch.set_num_threads(1)
+n, draw = 100_000, torch.Generator().manual_seed(0)
+pairs = torch.randint(n, (2, 5 * n), generator=draw)
+pairs = pairs[:, pairs[0] != pairs[1]]
+edge_index = torch.cat([pairs, pairs.flip(0)], dim=1).unique(dim=1)
+graph = Data(x=torch.randn(n, 32, generator=draw), edge_index=edge_index)
+model = gm.build_model("gcn", SimpleNamespace(num_features=32, num_classes=7), hidden_channels=16)
+began = time.perf_counter()
+found = gm.local_metamer_dimension(model, graph, ["act.0", "output"])
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(edge_index.shape[1], *(len(layer.rank) for layer in found.values()), found["output"].nodes.max().item())
+"""
+
+
+def main() -> None:
+    judge = Judge("local metamer dimension: Cora, GCN, hidden 64, one thread")
+    torch.set_num_threads(1)
+    dataset = require_cora(judge)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    model = gm.fit(gm.build_model("gcn", dataset, hidden_channels=HIDDEN), dataset, seed=0).model
+    found, seconds = _timed(judge, model, dataset)
+    _beside_loops(judge, model, dataset, found, seconds)
+    whole = gm.whole_graph_dimension(model, dataset.graph, "conv.0")
+    expected = dataset.graph.x.numel() - RANK_OF_A * HIDDEN
+    judge.claim(
+        f"the whole graph before the rectifier: {whole.dimension:,} = n F - rank(A) rank(W) = {expected:,}",
+        whole.dimension == expected,
+    )
+    _large(judge)
+    judge.finish()
+
+
+def _timed(judge: Judge, model: gm.GNN, dataset: gm.Dataset) -> tuple[dict[str, gm.MetamerDimension], float]:
+    began = time.perf_counter()
+    found = gm.local_metamer_dimension(model, dataset.graph, LAYERS)
+    seconds = time.perf_counter() - began
+    judge.claim(f"both layers of all 2,708 nodes in {seconds:.1f} s <= {SECONDS:.0f} s", seconds <= SECONDS)
+    for name, dimension in found.items():
+        share = dimension.share.median().item()
+        judge.note(
+            f"{name}: ranks {dimension.rank.min()} to {dimension.rank.max()}, median share of directions "
+            f"that are not seen {share:.2%}, {(dimension.linear.sum() / dimension.dimension.sum()).item():.1%} of "
+            "them linear"
+        )
+    return found, seconds
+
+
+def _beside_loops(
+    judge: Judge,
+    model: gm.GNN,
+    dataset: gm.Dataset,
+    found: dict[str, gm.MetamerDimension],
+    seconds: float,
+) -> None:
+    graph = dataset.graph
+    nodes = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0))[:LOOKED_AT]
+    save_file(model.state_dict(), FOLDER / "model.safetensors")
+    save_file({"x": graph.x, "edge_index": graph.edge_index, "nodes": nodes}, FOLDER / "graph.safetensors")
+    loops = recomputed("plain_jacobians", "ranks", FOLDER)
+    for way, bound in (("full", FULL), ("compressed", COMPRESSED)):
+        extrapolated = loops[way]["seconds"] * graph.num_nodes / LOOKED_AT
+        judge.claim(
+            f"a loop over nodes, {way}, takes {loops[way]['seconds']:.0f} s for {LOOKED_AT} nodes, so "
+            f"{extrapolated:.0f} s for all: {extrapolated / seconds:.1f} times as long >= {bound:.0f}",
+            extrapolated / seconds >= bound,
+        )
+        for name in LAYERS:
+            ours = list(zip(found[name].nodes[nodes].tolist(), found[name].rank[nodes].tolist(), strict=True))
+            equal = sum(one == tuple(other) for one, other in zip(ours, loops[way][name], strict=True))
+            judge.claim(
+                f"{name}, {way}: nodes read and ranks are equal on {equal} of {LOOKED_AT}",
+                equal == LOOKED_AT,
+            )
+
+
+def _large(judge: Judge) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LARGE], stdout=subprocess.PIPE, text=True, check=True
+    )
+    (seconds, gibibytes), (edges, first, second, most) = (
+        [float(word) for word in line.split()] for line in done.stdout.splitlines()
+    )
+    judge.claim(
+        f"a random graph of {first:,.0f} nodes and {edges:,.0f} arcs, 32 features, hidden 16, both layers (a "
+        f"node reads up to {most:.0f}): {gibibytes:.1f} GiB <= {GIB:.0f}, {seconds:.0f} s",
+        gibibytes <= GIB and first == second == 100_000,
+    )
+
+
+if __name__ == "__main__":
+    main()
