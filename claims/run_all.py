@@ -11,7 +11,7 @@ from pathlib import Path
 
 TOPICS = (
     "digits", "cora", "evidence", "words", "structure", "both", "exact", "fronts", "zoo", "serving",
-    "commands", "bench", "bench_edges",
+    "commands", "theory_dimension", "bench", "bench_edges",
 )  # fmt: skip
 
 
