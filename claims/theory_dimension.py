@@ -64,18 +64,23 @@ def main() -> None:
 
 
 def _timed(judge: Judge, model: gm.GNN, dataset: gm.Dataset) -> tuple[dict[str, gm.MetamerDimension], float]:
-    began = time.perf_counter()
+    gm.local_metamer_dimension(model, dataset.graph, LAYERS, index=[0])  # imports, and what torch prepares
+    began, began_of_processor = time.perf_counter(), time.process_time()
     found = gm.local_metamer_dimension(model, dataset.graph, LAYERS)
-    seconds = time.perf_counter() - began
-    judge.claim(f"both layers of all 2,708 nodes in {seconds:.1f} s <= {SECONDS:.0f} s", seconds <= SECONDS)
+    seconds, of_processor = time.perf_counter() - began, time.process_time() - began_of_processor
+    judge.claim(
+        f"both layers of all 2,708 nodes in {seconds:.1f} s <= {SECONDS:.0f} s, {of_processor:.1f} s of the "
+        "processor",
+        seconds <= SECONDS,
+    )
     for name, dimension in found.items():
         share = dimension.share.median().item()
+        linear = (dimension.linear.sum() / dimension.dimension.sum()).item()
         judge.note(
             f"{name}: ranks {dimension.rank.min()} to {dimension.rank.max()}, median share of directions "
-            f"that are not seen {share:.2%}, "
-            f"{(dimension.linear.sum() / dimension.dimension.sum()).item():.1%} of them linear"
+            f"that are not seen {share:.2%}, {linear:.1%} of them linear"
         )
-    return found, seconds
+    return found, of_processor
 
 
 def _beside_loops(
@@ -94,7 +99,8 @@ def _beside_loops(
         extrapolated = loops[way]["seconds"] * graph.num_nodes / LOOKED_AT
         judge.claim(
             f"a loop over nodes, {way}, takes {loops[way]['seconds']:.0f} s for {LOOKED_AT} nodes, so "
-            f"{extrapolated:.0f} s for all: {extrapolated / seconds:.1f} times as long >= {bound:.0f}",
+            f"{extrapolated:.0f} s for all (of the processor): {extrapolated / seconds:.1f} times as long "
+            f">= {bound:.0f}",
             extrapolated / seconds >= bound,
         )
         for name in LAYERS:

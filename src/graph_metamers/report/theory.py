@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graph_metamers.report.labels import model_labels
-from graph_metamers.report.numbers import count, fraction, listed, number, percent, plural
+from graph_metamers.report.numbers import count, listed, number, percent, plural
 from graph_metamers.report.png import data_uri
 
 if TYPE_CHECKING:
@@ -127,11 +127,16 @@ def _model(label: ModelLabel, card: DatasetCard, theory: Theory) -> ModelTheory:
     )
 
 
+def _mean(value: float) -> str:
+    """A mean of counts, or of nats, as shown."""
+    return number(value, 1)
+
+
 def _layer_row(layer: LayerTheory) -> Row:
     ends = "" if layer.least_rank == layer.largest_rank else f" ({layer.least_rank} to {layer.largest_rank})"
     values = (
         f"{count(round(layer.inputs))} ({plural(round(layer.nodes_read), 'node')})",
-        f"{number(layer.rank, 3)}{ends}",
+        f"{_mean(layer.rank)}{ends}",
         count(layer.units),
         percent(layer.unseen, 2),
         percent(layer.unseen_linear),
@@ -143,7 +148,7 @@ def _activation_rows(layers: Sequence[LayerTheory]) -> list[Row]:
     rows = []
     for layer in layers:
         for place, each in enumerate(layer.activations):
-            values = (fraction(each.closed), fraction(each.dimension_gain), number(each.log_volume, 3))
+            values = (_mean(each.closed), _mean(each.dimension_gain), _mean(each.log_volume))
             note = f"{each.name} (its own)" if place == 0 else each.name
             rows.append(Row(layer.layer, note, values))
     return rows
@@ -155,7 +160,7 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
     first, last = theory.layers[0], theory.layers[-1]
     found = [
         f"What {first.layer} computes of a node depends on {count(round(first.inputs))} numbers on average, "
-        f"and reacts to small changes of these in {number(first.rank, 3)} directions only: "
+        f"and reacts to small changes of these in {_mean(first.rank)} directions only: "
         f"{percent(first.unseen, 2)} of all directions are not seen."
     ]
     if first.unseen_linear > 0:
@@ -168,7 +173,7 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
         found.append("Its first weights read every direction of a node's features.")
     own = [layer for layer in theory.layers if layer.activations]
     if own:
-        gains = [f"{fraction(layer.activations[0].dimension_gain)} at {layer.layer}" for layer in own]
+        gains = [f"{_mean(layer.activations[0].dimension_gain)} at {layer.layer}" for layer in own]
         found.append(
             f"Its activation functions hide directions, on average {listed(gains)}: those of units that are "
             "closed at the reference."
@@ -176,7 +181,7 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
     if last is not first:
         found.append(
             f"At {last.layer} a node depends on {count(round(last.inputs))} numbers and sees "
-            f"{number(last.rank, 3)} directions of them."
+            f"{_mean(last.rank)} directions of them."
         )
     return found
 

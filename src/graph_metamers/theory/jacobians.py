@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SAME = 1e-9
 """Largest difference, over the norm of a layer, between its rows run alone and the model that is rounding."""
 
-MEMORY = 2**28
+MEMORY = 2**26
 """Bytes that one chunk of Jacobians may take, with what is needed to compute them."""
 
 FIRST_CHUNK = 64
@@ -161,7 +161,7 @@ def layer_readers(view: ModelView, graph: Graph, layers: Sequence[str]) -> dict[
     Raises
     ------
     ParameterError
-        If the graph has several types of nodes, or the model does not run in float64.
+        If the graph has several types of nodes or no real features, or the model does not run in float64.
     LayerNotFoundError
         If a name is no layer of the model.
 
@@ -172,6 +172,10 @@ def layer_readers(view: ModelView, graph: Graph, layers: Sequence[str]) -> dict[
     features = read_features(graph)
     if list(features) != [HOMOGENEOUS]:
         raise ParameterError("graph", "a Data or Batch, with one type of nodes", type(graph).__name__)
+    if not features[HOMOGENEOUS].is_floating_point():
+        raise ParameterError(
+            "graph", "one with real features, to take derivatives by", features[HOMOGENEOUS].dtype
+        )
     with torch.no_grad():
         view.taps(graph, layers)  # raises what is to be said of the model as it is
         own, precise, activations = _in_float64(view, graph, layers)

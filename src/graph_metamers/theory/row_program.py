@@ -48,6 +48,7 @@ _ALONG: dict[Any, int] = {  # operations along a dimension, and where that is am
     aten.slice.Tensor: 1,
     aten.select.int: 1,
     aten.cat.default: 1,
+    aten.stack.default: 1,
     aten.split.Tensor: 2,
     aten.cumsum.default: 1,
 }
@@ -186,6 +187,8 @@ def _is_rowwise(step: Step, kinds: Mapping[int, Kind]) -> bool:
         return isinstance(args[0], Slot) and len(step.inputs) == 1 and not training
     if function in _ALONG:
         return 0 not in _dimensions(step, kinds)
+    if function is aten.repeat.default:
+        return len(args[1]) == len(kinds[step.inputs[0]].shape) and args[1][0] == 1
     return function in _ROWWISE or function in RESHAPING or function is aten.expand.default
 
 
@@ -198,6 +201,7 @@ def _dimensions(step: Step, kinds: Mapping[int, Kind]) -> set[int]:
         given = (
             0 if step.function in (aten.cat.default, aten.slice.Tensor, aten.split.Tensor) else range(ndim)
         )
+    ndim += function is aten.stack.default
     several = [given] if isinstance(given, int) else list(given) or list(range(ndim))
     return {dim % ndim for dim in several}
 

@@ -67,6 +67,11 @@ class Rowwise:
         """Slots of the results."""
         return self.step.outputs
 
+    @property
+    def _takes_rows(self) -> bool:
+        """Whether constants among the arguments are row by row too."""
+        return self.step.function in POINTWISE or self.step.function is aten.cat.default
+
     def demands(self, wanted: Pairs) -> list[tuple[int, Ints]]:
         """See `RowStep`."""
         return [(slot, wanted.keys) for slot in dict.fromkeys(self.step.inputs)]
@@ -80,7 +85,7 @@ class Rowwise:
             if isinstance(leaf, Slot):
                 return rows_at(values[leaf.number], known[leaf.number], wanted)
             aligned = isinstance(leaf, Tensor) and leaf.ndim == len(shape) and leaf.shape[0] == shape[0] > 1
-            return leaf[rows] if aligned and self.step.function in POINTWISE else leaf
+            return leaf[rows] if aligned and self._takes_rows else leaf
 
         if self.step.function in RESHAPING:
             return [chosen(self.step.args[0]).reshape(len(wanted), *shape[1:])]

@@ -32,8 +32,10 @@ def singular_values(jacobians: ItemJacobians) -> Tensor:
     items = np.flatnonzero(counts)
     if not len(items):
         return found
-    sizes = torch.linalg.vector_norm(blocks, ord=torch.inf, dim=2).numpy()
-    live = np.logical_or.reduceat(sizes != 0, jacobians.starts[items], axis=1).T
+    live = np.ones((len(items), width), dtype=bool)
+    if width > STRIDE:  # else looking costs more than it saves
+        sizes = torch.linalg.vector_norm(blocks, ord=torch.inf, dim=2).numpy()
+        live = np.logical_or.reduceat(sizes != 0, jacobians.starts[items], axis=1).T
     order = np.argsort(~live, axis=1, kind="stable")  # units with a row that is not 0 come first
     kept = np.minimum(-(-live.sum(axis=1) // STRIDE) * STRIDE, width)
     shapes, members = np.unique(np.stack([counts[items], kept]), axis=1, return_inverse=True)

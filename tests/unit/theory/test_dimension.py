@@ -12,16 +12,21 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import (
+    GCN,
+    PNA,
     BatchNorm,
     ChebConv,
+    EdgeCNN,
     GATConv,
     GATv2Conv,
     GCNConv,
+    GENConv,
     GINConv,
     GraphConv,
     SAGEConv,
     SGConv,
     TAGConv,
+    TransformerConv,
     global_add_pool,
     global_max_pool,
     global_mean_pool,
@@ -29,6 +34,9 @@ from torch_geometric.nn import (
 from torch_geometric.transforms import NormalizeFeatures
 
 import graph_metamers as gm
+from graph_metamers.reading import ModelView
+from graph_metamers.theory.jacobians import layer_readers
+from graph_metamers.theory.row_program import RowProgram
 
 FEATURES, HIDDEN, CLASSES = 7, 4, 3
 CONVS = {
@@ -224,6 +232,58 @@ def test_a_model_that_is_no_operations_on_rows_is_differentiated_as_a_whole():
     np.testing.assert_allclose(found.singular_values.numpy(), spectra, atol=1e-12)
 
 
+class Concatenated(nn.Module):
+    """Numbers of the nodes that do not vary, beside those that do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = GCNConv(FEATURES + 2, CLASSES)
+
+    def forward(self, x, edge_index):
+        place = torch.arange(2 * len(x)).view(-1, 2).to(x) / len(x)
+        return self.conv(torch.cat([place, x], dim=1), edge_index).tanh()
+
+
+MODELS = {
+    "SAGE max": lambda: SAGEConv(FEATURES, CLASSES, aggr="max"),
+    "EdgeCNN": lambda: EdgeCNN(FEATURES, HIDDEN, 2, CLASSES),
+    "Transformer": lambda: TransformerConv(FEATURES, CLASSES, heads=2),
+    "GEN": lambda: GENConv(FEATURES, CLASSES),
+    "jumping knowledge": lambda: GCN(FEATURES, HIDDEN, 3, CLASSES, jk="max", norm="BatchNorm"),
+    "PNA": lambda: PNA(
+        FEATURES,
+        HIDDEN,
+        2,
+        CLASSES,
+        aggregators=["mean", "max", "std"],
+        scalers=["identity", "amplification"],
+        deg=torch.tensor([0, 2, 4, 3]),
+    ),
+    "concatenated": Concatenated,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_other_models_are_operations_on_rows_too(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MODELS[name]().eval()
+    graph, view = small_graph(4), ModelView(model)
+    with view.borrow():
+        reader = layer_readers(view, graph, ["output"])["output"]
+    assert isinstance(reader.program, RowProgram), reader.program
+    found = gm.local_metamer_dimension(model, graph, "output")
+    whole = jacobian(model, graph)
+    reads = torch.zeros(len(whole), graph.num_nodes, dtype=torch.bool)
+    for node, count in enumerate(found.nodes.tolist()):  # a maximum hides whom a node could have read
+        hops = next(h for h in range(4) if int(within(graph, h)[node].sum()) == count)
+        reads[node] = within(graph, hops)[node]
+    assert not bool((whole != 0).any(dim=3).any(dim=1)[~reads].any())
+    _, ranks, spectra = brute_force(whole, reads)
+    assert found.rank.tolist() == ranks
+    np.testing.assert_allclose(found.singular_values.numpy(), spectra, atol=1e-12 * spectra.max())
+
+
 def test_a_transform_is_differentiated_through():
     graph, model = small_graph(2), Stack("gcn", 1, "tanh", 2)
     graph.x = graph.x.abs() + 0.1
@@ -279,5 +339,7 @@ def test_what_is_not_there_is_refused():
         gm.local_metamer_dimension(model, graph, "act.0", index=[99])
     with pytest.raises(gm.ParameterError, match="memory"):
         gm.local_metamer_dimension(model, graph, "act.0", memory=0)
+    with pytest.raises(gm.ParameterError, match="real features"):
+        gm.local_metamer_dimension(model, Data(x=graph.x.long(), edge_index=graph.edge_index), "act.0")
     with pytest.raises(gm.ParameterError, match="layer"):
         gm.local_metamer_dimension(model, graph, [])
