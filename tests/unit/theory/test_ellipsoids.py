@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.theory.spectrum import (
+from graph_metamers.theory.ellipsoids import (
     effective_dimension,
     log_unit_ball,
     log_unseen_volume,
