@@ -135,10 +135,13 @@ def test_a_node_that_hears_one_hop_gets_neighbours_from_elsewhere():
     torch.manual_seed(0)
     model, graph = BASIC["sage"](), drawn()
     mask = torch.arange(60) == 3
-    metamer = gm.generate(model, graph, "convs.0", vary="structure", index=mask, **FEW)
-    assert not {edge for edge in keys(graph) & keys(metamer.graph) if 3 in edge}
-    # Restoring is greedy: of 40 seeds 36 leave at most four of them for each neighbour, none more than six.
-    assert len(keys(graph) - keys(metamer.graph)) <= 6 * sum(edge[1] == 3 for edge in keys(graph))
+    neighbours, left = sum(edge[1] == 3 for edge in keys(graph)), []
+    for seed in reversed(range(9)):
+        metamer = gm.generate(model, graph, "convs.0", vary="structure", index=mask, seed=seed, **FEW)
+        assert not {edge for edge in keys(graph) & keys(metamer.graph) if 3 in edge}
+        left.append(len(keys(graph) - keys(metamer.graph)))
+    # One swap for each neighbour changes four; restoring is greedy, and now and then keeps one swap more.
+    assert sum(changed <= 4 * neighbours for changed in left) >= 7, left
     again = gm.generate(model, graph, "convs.0", vary="structure", index=[3], **FEW)
     assert torch.equal(again.graph.edge_index, metamer.graph.edge_index)
 
