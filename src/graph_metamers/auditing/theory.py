@@ -60,9 +60,9 @@ class LayerTheory:
     units
         Numbers that the layer has for a node.
     nodes_read
-        Nodes whose features reach a node, |N(v)|.
+        Nodes whose features reach a node, n_v.
     inputs
-        Features of those, m_v = |N(v)| F.
+        Features of those, m_v = n_v F.
     rank, least_rank, largest_rank
         Of the Jacobian: directions of its inputs that a node sees; mean, least and largest.
     unseen

@@ -82,7 +82,7 @@ class GateReport:
 
     @property
     def visible_metamers(self) -> Tensor:
-        """Items that pass and differ where the layer reads, bool [items]: what headlines speak of."""
+        """Items that pass and differ where the layer reads, bool [items] (headlines speak of them)."""
         return self.passes & self.visible
 
     @property

@@ -56,20 +56,20 @@ class MetamerDimension:
     index
         Which of them, int64 [items].
     nodes
-        Nodes whose features reach each item along the graph, |N(v)|, int64 [items]: those within its hops,
+        Nodes whose features reach each item along the graph, n_v, int64 [items]: those within its hops,
         the item's own node only where the model hands it on.
     num_features
         Features of a node, F.
     features_read
         Dimensions of a node's features that the layer reads at all, r <= F.
     rank
-        Of the Jacobian J_v [d_k, |N(v)| F], int64 [items].
+        Of the Jacobian J_v [d_k, n_v F], int64 [items].
     singular_values
         Of J_v, descending, with zeros behind, float64 [items, d_k].
 
     Notes
     -----
-    A singular value counts if it is above sigma_max * max(d_k, |N(v)| F) * eps, in float64. `dimension` is
+    A singular value counts if it is above sigma_max * max(d_k, n_v F) * eps, in float64. `dimension` is
     that of the metamer set {X' : h_v(X') = h_v(X)} near the reference, in the features of N(v), where the
     rank is locally constant: not where a unit is just at its kink.
     """
@@ -85,7 +85,7 @@ class MetamerDimension:
 
     @property
     def inputs(self) -> Tensor:
-        """m_v = |N(v)| F, the numbers that an item depends on; int64 [items]."""
+        """m_v = n_v F, the numbers that an item depends on; int64 [items]."""
         return self.nodes * self.num_features
 
     @property
@@ -95,12 +95,12 @@ class MetamerDimension:
 
     @property
     def linear(self) -> Tensor:
-        """|N(v)| (F - r): the part of `dimension` that no layer can read, int64 [items]."""
+        """n_v (F - r): the part of `dimension` that no layer can read, int64 [items]."""
         return self.nodes * (self.num_features - self.features_read)
 
     @property
     def rest(self) -> Tensor:
-        """|N(v)| r - rank J_v: what aggregation and activation lose of `dimension`, int64 [items]."""
+        """n_v r - rank J_v: what aggregation and activation lose of `dimension`, int64 [items]."""
         return self.dimension - self.linear
 
     @property
@@ -204,7 +204,7 @@ def local_metamer_dimension(
 
     dim_v = m_v - rank J_v at the reference: m_v is the number of features of the nodes that item v reads, J_v
     [d_k, m_v] the Jacobian of its activation by them. No search is involved: much of what looks like extreme
-    invariance is this counting, and its linear part, |N(v)| (F - r), is there before any training.
+    invariance is this counting, and its linear part, n_v (F - r), is there before any training.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def local_metamer_dimension(
     Notes
     -----
     Ours. The model is recorded once on the whole graph, as operations on rows, and run on the rows that items
-    need: O(d_k r sum_v |N(v)|) for Jacobians, O(d_k^2 r sum_v |N(v)|) for singular values, r the dimensions
+    need: O(d_k r sum_v n_v) for Jacobians, O(d_k^2 r sum_v n_v) for singular values, r the dimensions
     that are read of a node. A model that is no such list of operations, or gives something else when run so,
     is differentiated with a pass of the whole graph for each unit of each item; what an item reads is then
     told by where gradients are not 0, at the reference and at two matrices of random features.

@@ -11,8 +11,8 @@ the item depends on, and D = diag(sigma'(z)). The layer after the function has t
   values. With U an orthonormal basis of the column space of J_S it is -log pdet(D_S U).
 
 Where J has independent rows, the gain is the number of closed units, and the log-volume change is the sum of
--log |sigma'(z)| over the others: numbers of single units, which need no Jacobian. Where rows depend on each
-other, neither need hold. *Paper*, the notion; *ours*, the deficient case and the split in two.
+-log abs(sigma'(z)) over the others: numbers of single units, which need no Jacobian. Where rows depend on
+each other, neither need hold. *Paper*, the notion; *ours*, the deficient case and the split in two.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class VolumeChange:
 
     @property
     def inactive(self) -> NDArray[np.int64]:
-        """Units with derivative 0 (in float64: tanh has it from |z| about 19 on), int64 [q]."""
+        """Units with derivative 0 (in float64: tanh has it from abs(z) about 19 on), int64 [q]."""
         return np.asarray((self.read.derivative == 0).sum(axis=1), dtype=np.int64)
 
     @property
@@ -99,7 +99,7 @@ class VolumeChange:
 
     @cached_property
     def per_unit(self) -> NDArray[np.float64]:
-        """-log |sigma'(z)|, float64 [q, k]; nan where the derivative is 0."""
+        """-log abs(sigma'(z)), float64 [q, k]; nan where the derivative is 0."""
         slopes = np.abs(self.read.derivative)
         found: NDArray[np.float64] = np.full(slopes.shape, np.nan)
         np.log(slopes, out=found, where=slopes > 0)
