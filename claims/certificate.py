@@ -31,7 +31,9 @@ BUDGET = gm.Budget(steps=400)
 
 
 def main() -> None:
-    judge = Judge(f"certificate: Cora, GCN, hidden 16, layer 1 before ReLU, {torch.get_num_threads()} thread")
+    judge = Judge(
+        f"certificate: Cora, GCN, hidden 16, layer 1 before ReLU, {torch.get_num_threads()} threads"
+    )
     dataset = require_cora(judge)
     shutil.rmtree(FOLDER, ignore_errors=True)
     compile_kernels("structure")
@@ -101,5 +103,4 @@ def _judge_row(judge: Judge, name: str, row: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()

@@ -88,6 +88,14 @@ class ClosestSums:
         first, second = kernel.pairs_of(len(self.vectors))
         return self._tree(first, second, LEAF_OF_PAIRS)
 
+    def prepare(self, degree: int) -> None:
+        """Build what searches for so many vectors need: before several of them run at once."""
+        self._trees(degree)
+
+    def _trees(self, degree: int) -> tuple[_Tree, _Tree]:
+        one = self._single if degree <= 2 else self._pairs
+        return one, self._none if degree == 1 else self._single if degree <= 3 else self._pairs
+
     def _tree(self, first: NDArray[np.integer], second: NDArray[np.integer], leaf: int) -> _Tree:
         depth = max(int(np.ceil(np.log2(max(len(first) / leaf, 1)))), 0)
         nodes = 2 ** (depth + 1) - 1
@@ -126,8 +134,7 @@ class ClosestSums:
             return Floor(np.inf, np.inf, 0)
         forbidden = np.zeros(len(self.vectors) + 1, dtype=np.bool_)
         forbidden[excluded] = True
-        one = self._single if degree <= 2 else self._pairs
-        other = self._none if degree == 1 else self._single if degree <= 3 else self._pairs
+        one, other = self._trees(degree)
         return Floor(
             *kernel.closest_sum(
                 self._padded,

@@ -148,7 +148,7 @@ def compare_leaves(  # type: ignore[no-untyped-def] # noqa: PLR0917 (numba knows
     return best, tried
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def closest_sum(  # type: ignore[no-untyped-def] # noqa: PLR0917, C901, PLR0915
     vectors, first, second, bounds, boxes, others, more, bounds_of_other, boxes_of_other, same,
     excluded, base, factor, target, slope, start, enough, work,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 from graph_metamers.theory.closest_sums import ClosestSums, Target
 from graph_metamers.theory.fixed_messages import ANYWHERE
@@ -71,25 +74,30 @@ class NodeFloors:
 
     @property
     def todo(self) -> NDArray[np.int64]:
-        """Nodes that are searched, by degree and graph."""
+        """Nodes that are searched, by degree and graph; first those that are least like the others."""
         searched = self.items & (self.degrees > 0) & (self.degrees <= self.limits.max_degree) & ~self.exact
         nodes = np.flatnonzero(searched)
-        return nodes[np.lexsort((self.lists.graphs[nodes], self.degrees[nodes]))]
+        unlike = np.square(self.form.values - self.form.values.mean(axis=0)).sum(axis=1)
+        return nodes[np.lexsort((-unlike[nodes], self.lists.graphs[nodes], self.degrees[nodes]))]
 
     def search(self) -> Iterator[int]:
         """Prove what can be proved; tells how many nodes are done."""
         sums: dict[int, _GraphSums] = {}
-        for number, node in enumerate(self.todo):
-            if self.limits.deadline is not None and time.monotonic() > self.limits.deadline:
-                return
-            place = int(self.lists.graphs[node])
-            if place not in sums:
-                if len(sums) > 1 and self.degrees[node] > 2:  # trees of pairs are large
-                    sums.clear()
-                members = np.flatnonzero((self.lists.graphs == place) & self._sends)
-                sums[place] = _GraphSums.of(self.form, members)
-            self._search_node(int(node), sums[place])
-            yield number + 1
+        done, workers = 0, torch.get_num_threads()
+        with ThreadPoolExecutor(workers) as threads:
+            for several in _chunks(self.todo, self.lists.graphs, self.degrees, workers):
+                if self.limits.deadline is not None and time.monotonic() > self.limits.deadline:
+                    return
+                place, degree = int(self.lists.graphs[several[0]]), int(self.degrees[several[0]])
+                if place not in sums:
+                    if len(sums) > 1 and degree > 2:  # trees of pairs are large
+                        sums.clear()
+                    members = np.flatnonzero((self.lists.graphs == place) & self._sends)
+                    sums[place] = _GraphSums.of(self.form, members)
+                sums[place].closest.prepare(degree)
+                self.work += sum(threads.map(partial(self._search_node, sums=sums[place]), several.tolist()))
+                done += len(several)
+                yield done
 
     def _excluded(self, node: int) -> NDArray[np.int64]:
         """Nodes that may not become its neighbours: itself, and those that are."""
@@ -97,13 +105,14 @@ class NodeFloors:
         mine = lists.neighbours[lists.starts[node] : lists.starts[node + 1]]
         return np.unique(np.append(mine, node))
 
-    def _search_node(self, node: int, sums: _GraphSums) -> None:
+    def _search_node(self, node: int, sums: _GraphSums) -> int:
+        """Prove what can be proved of one node; the work that it was."""
         form, degree, members = self.form, int(self.degrees[node]), sums.members
         if degree > 2 and len(members) * (len(members) - 1) // 2 > MOST_PAIRS:
-            return
+            return 0
         excluded = np.searchsorted(members, np.intersect1d(self._excluded(node), members))
         if not sums.all_known_to(form, node, excluded):
-            return
+            return 0
         factor = float(form.factors[node])
         target = Target(form.rest[node] @ sums.turned, form.values[node] @ sums.turned, factor, form.slope)
         scale = np.abs(form.rest[node]).max() + degree * abs(factor) * sums.largest
@@ -112,9 +121,9 @@ class NodeFloors:
         eps = np.finfo(np.float64).eps
         off = np.sqrt(k) * (ROUNDINGS * k * eps * scale + DEVIATIONS * form.deviation)
         floor = sums.closest.floor(degree, target, excluded, enough=off**2, work=self.limits.work)
-        self.work += floor.work
         self.bounds[node] = max(np.sqrt(floor.bound) - off, 0.0) ** 2
         self.exact[node] = floor.bound >= floor.found or floor.found <= off**2
+        return floor.work
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +167,12 @@ class _GraphSums:
         strange = (self.components != ANYWHERE) & (self.components != form.receivers[node])
         strange[excluded] = False
         return not bool(strange.any())
+
+
+def _chunks(
+    nodes: NDArray[np.int64], graphs: NDArray[np.int64], degrees: NDArray[np.int64], size: int
+) -> Iterator[NDArray[np.int64]]:
+    """Up to `size` nodes at a time, of one graph and degree."""
+    starts = np.flatnonzero(np.diff(graphs[nodes], prepend=-1) | np.diff(degrees[nodes], prepend=-1))
+    for group in np.split(nodes, starts[1:]):
+        yield from (group[first : first + size] for first in range(0, len(group), size))
