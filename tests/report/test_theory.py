@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graph_metamers.report.theory import ACTIVATION_COLUMNS, LAYER_COLUMNS, theory_section
+import pytest
+
+from graph_metamers.report.theory import ACTIVATION_COLUMNS, LAYER_COLUMNS, _mean, theory_section
 
 
 def test_every_layer_and_activation_has_a_row(image_audits):
@@ -34,3 +36,10 @@ def test_named_features_are_listed_from_both_ends(word_audit):
 def test_without_theory_there_is_no_section(word_audit):
     assert theory_section([replace(word_audit, theory=None)]) is None
     assert theory_section([]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.5e-17, "0.0"), (-1e-17, "0.0"), (5.883, "5.9"), (27.09, "27.1")]
+)
+def test_means_of_counts_are_shown_with_one_decimal(value, shown):
+    assert _mean(value) == shown

@@ -129,7 +129,7 @@ def _model(label: ModelLabel, card: DatasetCard, theory: Theory) -> ModelTheory:
 
 def _mean(value: float) -> str:
     """A mean of counts, or of nats, as shown."""
-    return number(value, 1)
+    return number(round(value, 1) + 0.0, 1)  # no -0.0
 
 
 def _layer_row(layer: LayerTheory) -> Row:
