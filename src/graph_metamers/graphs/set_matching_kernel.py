@@ -298,6 +298,9 @@ def settle(products, slopes, held, temperature, state):  # type: ignore[no-untyp
                 total += math.exp(-change / temperature)
                 near[count], weights[count] = j, total
                 count += 1
+        if count == 0:  # costs are not finite
+            costs[i] = np.inf
+            continue
         drawn = np.float64(random_bits(state) >> np.uint64(11)) * 2.0**-53 * total
         place = 0
         while place < count - 1 and weights[place] <= drawn:

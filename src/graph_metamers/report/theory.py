@@ -169,10 +169,12 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
             "features no layer of this model can read: that is the shape of its first weights, not something "
             "that it learned to ignore."
         )
-    else:
+    elif theory.features is not None:
         found.append("Its first weights read every direction of a node's features.")
     own = [layer for layer in theory.layers if layer.activations]
-    if own:
+    if own and not any(layer.activations[0].dimension_gain for layer in own):
+        found.append("Its activation functions hide no direction at these nodes: none of their slopes is 0.")
+    elif own:
         gains = [f"{_mean(layer.activations[0].dimension_gain)} at {layer.layer}" for layer in own]
         found.append(
             f"Its activation functions hide directions, on average {listed(gains)}: those of units that are "

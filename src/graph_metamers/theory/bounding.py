@@ -14,7 +14,7 @@ from graph_metamers.inputs import Structure, structure_of
 from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.reading import ModelView
 from graph_metamers.synthesis.preparing import chosen_items
-from graph_metamers.synthesis.solvers import SearchProgress
+from graph_metamers.synthesis.solvers import Rewire, SearchProgress, require_preserved
 from graph_metamers.theory.closest_sums import MOST_DEGREE
 from graph_metamers.theory.fixed_messages import fixed_messages
 from graph_metamers.theory.node_floors import Limits, NodeFloors
@@ -57,6 +57,9 @@ class StructureLowerBound:
         the model in float64, on all graphs on which it was verified.
     work, seconds
         Boxes and sums looked at, and the time that took.
+    keeps
+        Whether some edges were to stay, as `Structure(protected=, protected_nodes=)` says: what is proved is
+        then of graphs that keep them, and have no other edge of the reference.
     """
 
     layer: str
@@ -69,6 +72,7 @@ class StructureLowerBound:
     deviation: float
     work: int
     seconds: float
+    keeps: bool = False
 
     def by_degree(self) -> dict[int, float]:
         """What the nodes of each degree add to the bound, from degree 1 on; `bound` is their sum."""
@@ -92,13 +96,16 @@ class StructureLowerBound:
     def message(self) -> str:
         """What it says, in a sentence."""
         if self.bound == float("inf"):
-            return "There is no graph with the same degrees and no edge of the reference."
+            return f"There is no {self._graph}."
         if self.bound == 0:
             return f"Nothing is proved: at {self.layer!r} a loss of 0 may be possible."
-        return (
-            f"No graph with the same degrees and no edge of the reference has an activation loss below "
-            f"{self.bound:.2e} at {self.layer!r}."
-        )
+        return f"No {self._graph} has an activation loss below {self.bound:.2e} at {self.layer!r}."
+
+    @property
+    def _graph(self) -> str:
+        if self.keeps:
+            return "graph with the same degrees that keeps the protected edges and no other of the reference"
+        return "graph with the same degrees and no edge of the reference"
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{degree}: {loss:.1e}" for degree, loss in self.by_degree().items() if loss > 0)
@@ -193,6 +200,7 @@ def structure_lower_bound(
     if not isinstance(structure, Structure) or structure.reference_edges != "forbid":
         must = "'structure', or a Structure that forbids reference edges (else the reference itself is at 0)"
         raise ParameterError("vary", must, vary)
+    require_preserved(structure.preserve, Rewire.name)
     started = time.monotonic()
     lists = structure.variables(graph).lists
     view = ModelView(model, forward, transform)
@@ -226,4 +234,5 @@ def structure_lower_bound(
         form.deviation / float(np.abs(form.values).max()),
         floors.work,
         time.monotonic() - started,
+        keeps=structure.protected is not None or structure.protected_nodes is not None,
     )

@@ -94,6 +94,9 @@ class NodeFloors:
                         sums.clear()
                     members = np.flatnonzero((self.lists.graphs == place) & self._sends)
                     sums[place] = _GraphSums.of(self.form, members)
+                count = len(sums[place].members)
+                if degree > 2 and count * (count - 1) // 2 > MOST_PAIRS:
+                    continue
                 sums[place].closest.prepare(degree)
                 self.work += sum(threads.map(partial(self._search_node, sums=sums[place]), several.tolist()))
                 done += len(several)
@@ -108,8 +111,6 @@ class NodeFloors:
     def _search_node(self, node: int, sums: _GraphSums) -> int:
         """Prove what can be proved of one node; the work that it was."""
         form, degree, members = self.form, int(self.degrees[node]), sums.members
-        if degree > 2 and len(members) * (len(members) - 1) // 2 > MOST_PAIRS:
-            return 0
         excluded = np.searchsorted(members, np.intersect1d(self._excluded(node), members))
         if not sums.all_known_to(form, node, excluded):
             return 0

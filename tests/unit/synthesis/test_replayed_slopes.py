@@ -63,3 +63,19 @@ def test_a_model_that_no_tape_takes_is_run_as_it_is():
         model = Undecided().eval()
     metamer = gm.generate(model, a_graph(), "body", solver="word_swaps", budget=gm.Budget(steps=40))
     assert metamer.activation_loss < metamer.start_loss / 3
+
+
+def test_activations_of_another_dtype_than_the_features_are_matched_too():
+    class Wide(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = GCN(60, 8, num_layers=2, out_channels=4)
+
+        def forward(self, x, edge_index):
+            return self.body(x, edge_index).double()
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Wide().eval()
+    metamer = gm.generate(model, a_graph(), "output", solver="word_swaps", budget=gm.Budget(steps=40))
+    assert metamer.activation_loss < metamer.start_loss / 3

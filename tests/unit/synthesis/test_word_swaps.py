@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +13,8 @@ from torch_geometric.nn import GCN, GINConv, GraphSAGE, HeteroConv, SAGEConv
 
 import graph_metamers as gm
 from graph_metamers.metrics.fidelity import activation_loss
+from graph_metamers.synthesis.solvers import word_descent
+from graph_metamers.synthesis.solvers.word_descent import WordDescent
 
 QUICK = gm.Budget(steps=40)
 
@@ -101,6 +104,29 @@ def test_the_descent_lowers_what_annealing_alone_reaches():
     ratios = [after / before for after, before in zip(descended, annealed, strict=True)]
     assert max(ratios) < 1
     assert statistics.geometric_mean(ratios) < 0.7
+
+
+def test_where_the_descent_gets_slow_words_are_heated_once_and_the_best_are_kept(monkeypatch):
+    graph, model = words_graph(n=60), network(GraphSAGE)
+    original, seen = WordDescent._reheat, []
+
+    def watched(self, point):
+        status, after = original(self, point)
+        counts = {name: np.bincount(slot.annealer.owners) for name, slot in self._slots.items()}
+        seen.append((point.loss, after.loss, counts))
+        return status, after
+
+    options = {"solver": "word_swaps", "tolerance": 0.0, "budget": gm.Budget(steps=900)}
+    monkeypatch.setattr(WordDescent, "_reheat", watched)
+    monkeypatch.setattr(word_descent, "LEAST_SHARE", 0.15)  # so that sweeps are short on a small graph
+    heated = gm.generate(model, graph, "act", **options)
+    ((before, after, counts),) = seen
+    assert after != before
+    assert heated.relaxed_loss <= before
+    assert (counts["x"] == graph.x.sum(dim=1).numpy()).all()
+    assert torch.equal(heated.graph.x.sum(dim=1), graph.x.sum(dim=1))
+    assert not (heated.graph.x * graph.x).any()
+    assert max(loss for _, loss in heated.trace[-200:]) > before  # it was hot
 
 
 def test_column_sums_are_kept_on_request():

@@ -13,6 +13,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GATConv, GCNConv, GINConv, GraphConv, PairNorm, SAGEConv, SGConv
 
 import graph_metamers as gm
+from graph_metamers.theory import closest_sums, node_floors
 
 FEATURES, UNITS = 3, 4
 
@@ -281,9 +282,36 @@ def test_a_rectifier_that_is_open_everywhere_is_seen():
         model.conv.bias += 0.3
     graph = drawn(8, 9, 2)
     graph.x = graph.x.abs() * 0.05
+    assert (model.conv(graph.x, graph.edge_index) > 0).all()
     proved = gm.structure_lower_bound(model, graph, "output")
-    assert (model.conv(graph.x, graph.edge_index) > 0).all() or proved.bound >= 0
-    assert proved.bound <= least_loss(model, graph)
+    assert 0 < proved.bound <= least_loss(model, graph)
+    assert proved.bound == pytest.approx(gm.structure_lower_bound(model, graph, "conv").bound, rel=1e-6)
+
+
+def test_pairs_of_many_nodes_are_not_even_listed(monkeypatch):
+    monkeypatch.setattr(node_floors, "MOST_PAIRS", 10)
+    monkeypatch.setattr(closest_sums.kernel, "pairs_of", lambda _count: pytest.fail("pairs were listed"))
+    graph = drawn(8, 9, 2)
+    proved = gm.structure_lower_bound(built("gcn"), graph, "output")
+    assert (proved.degrees >= 3).any()
+    bounds = proved.node_bounds[proved.degrees >= 3]
+    assert ((bounds == 0) | bounds.isinf()).all()  # infinite: fewer other nodes than neighbours
+
+
+def test_what_stays_is_said_and_other_promises_are_refused():
+    graph, model = drawn(20, 25), built("gcn")
+    free = gm.structure_lower_bound(model, graph, "output")
+    assert not free.keeps
+    assert "no edge of the reference" in free.message
+    some = torch.zeros(graph.num_nodes, dtype=torch.bool)
+    some[0] = True
+    kept = gm.structure_lower_bound(model, graph, "output", vary=gm.Structure(protected_nodes=some))
+    assert kept.keeps
+    assert "keeps the protected edges" in kept.message
+    with pytest.raises(gm.ParameterError, match="preserve"):
+        gm.structure_lower_bound(model, graph, "output", vary=gm.Structure(preserve="edges"))
+    with pytest.raises(gm.LayerNotFoundError):
+        gm.structure_lower_bound(model, graph, "nowhere")
 
 
 def test_it_tells_how_far_it_is():

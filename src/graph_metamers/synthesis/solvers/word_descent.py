@@ -54,7 +54,8 @@ class WordDescent:
 
     Where this gets slow it is at a local minimum of many nodes together, out of which no node leads on its
     own. Words are then exchanged at random once, at a temperature that falls (a heat bath on the same model
-    of the loss, whose gradient stays exact), and the descent goes on from there.
+    of the loss, whose gradient stays exact), and the descent goes on from there; where it ends higher, from
+    where it was.
 
     Parameters
     ----------
@@ -97,21 +98,26 @@ class WordDescent:
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
         status, point = self._evaluate()
-        milestone, sweeps = point.loss, 0.0
-        last_sweep, may_reheat = point.loss, self._reheats
+        milestone, sweeps, last_sweep = point.loss, 0.0, point.loss
+        may_reheat, cold = self._reheats, point
         while status is None:
             before = sweeps
             sweeps += self._share
             status, point = self._step(point)
             if may_reheat and status is None and int(sweeps) > int(before):
                 if point.loss > last_sweep * (1 - SLOW):
+                    cold = point
                     status, point = self._reheat(point)
                     may_reheat, milestone, sweeps = False, point.loss, 0.0
                 last_sweep = point.loss
             if point.loss < milestone * (1 - STALL_DECREASE):
                 milestone, sweeps = point.loss, 0.0
             if status is None and sweeps >= STALL_SWEEPS:
-                return Status.STALLED
+                if point.loss <= cold.loss:
+                    return Status.STALLED
+                for name, slot in self._slots.items():  # it was better before
+                    slot.annealer.restart(items=cold.items[name])
+                point, milestone, sweeps, self._share = cold, cold.loss, 0.0, self._largest
         return status
 
     def _reheat(self, point: Point) -> tuple[Status | None, Point]:
