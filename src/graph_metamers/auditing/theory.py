@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graph_metamers.types import Forward, Json, Transform
 
 MOST_NODES = 300  # that are looked at; means over so many are as good as over all
-MOST_FOR_VOLUMES = 60  # of these: volumes need a decomposition of every node
+MOST_FOR_VOLUMES = 12  # of these: what activation functions do costs passes of the whole graph
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LayerTheory:
     unseen_linear
         Share that no layer of this model reads, whatever the activation function: 1 - r / F.
     activations
-        The layer's own activation function first, then others at the same pre-activations; empty if the
+        Of the first `MOST_FOR_VOLUMES` of these nodes: the layer's own activation function first, then others at the same pre-activations; empty if the
         layer is no activation function.
     full_rank
         Share of nodes whose pre-activations are independent: there what single units do adds up exactly;

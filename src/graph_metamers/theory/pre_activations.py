@@ -336,14 +336,9 @@ def _gradients(flat: Tensor, leaves: list[Tensor], rows: Tensor) -> list[NDArray
 
 
 def _batched(flat: Tensor, leaves: list[Tensor], ones: Tensor) -> list[Tensor]:
-    options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
-    found: Any
-    try:
-        found = torch.autograd.grad(flat, leaves, ones, is_grads_batched=True, **options)
-    except RuntimeError:  # an operation without a rule for batches
-        each = [torch.autograd.grad(flat, leaves, one, **options) for one in ones]
-        columns: Any = zip(*each, strict=True)
-        found = tuple(None if column[0] is None else torch.stack(column) for column in columns)
+    # One by one: batched, some scatters fall back to something twenty times as slow.
+    each = [torch.autograd.grad(flat, leaves, one, retain_graph=True, allow_unused=True) for one in ones]
+    found = tuple(None if column[0] is None else torch.stack(column) for column in zip(*each, strict=True))
     return [
         torch.zeros(len(ones), *leaf.shape, dtype=leaf.dtype, device=leaf.device)
         if gradient is None
