@@ -70,8 +70,8 @@ class LayerTheory:
     unseen_linear
         Share that no layer of this model reads, whatever the activation function: 1 - r / F.
     activations
-        Of the first `MOST_FOR_VOLUMES` of these nodes: the layer's own activation function first, then others at the same pre-activations; empty if the
-        layer is no activation function.
+        At the first `MOST_FOR_VOLUMES` of these nodes: the layer's own activation function, then others at
+        the same pre-activations; empty if the layer is no activation function.
     full_rank
         Share of nodes whose pre-activations are independent: there what single units do adds up exactly;
         `None` without activation function.
