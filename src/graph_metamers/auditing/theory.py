@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from graph_metamers.errors import GraphMetamersError
 from graph_metamers.randomness import generator_for
-from graph_metamers.reading.items import NODES
+from graph_metamers.reading import ModelView
 from graph_metamers.theory import feature_visibility, local_metamer_dimension, volume_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from graph_metamers.datasets import Dataset
-    from graph_metamers.theory import MetamerDimension
+    from graph_metamers.theory import MetamerDimension, VolumeChange
     from graph_metamers.types import Forward, Json, Transform
 
-MOST_NODES = 300  # that are looked at; means over so many are as good as over all
-MOST_FOR_VOLUMES = 12  # of these: what activation functions do costs passes of the whole graph
+MOST_NODES = 300  # that are looked at, drawn at random
+MOST_FOR_ACTIVATIONS = (
+    12  # of these, at random too: what activation functions do costs passes of the whole graph
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,16 @@ class LayerTheory:
     unseen
         Share of the inputs' directions that is not seen, (m_v - rank) / m_v.
     unseen_linear
-        Share that no layer of this model reads, whatever the activation function: 1 - r / F.
+        Share that is not read whatever the activation function: 1 - r / F, with r the directions of a node's
+        features that the model reads (the layer, where features enter otherwise than through linear maps).
     activations
-        At the first `MOST_FOR_VOLUMES` of these nodes: the layer's own activation function, then others at
-        the same pre-activations; empty if the layer is no activation function.
+        The layer's own activation function, then others at the same pre-activations, at `num_asked` nodes;
+        empty if the layer is no activation function.
     full_rank
         Share of nodes whose pre-activations are independent: there what single units do adds up exactly;
         `None` without activation function.
+    num_asked
+        At how many of the nodes activation functions were asked about.
     """
 
     layer: str
@@ -89,6 +94,7 @@ class LayerTheory:
     unseen_linear: float
     activations: tuple[ActivationTheory, ...] = ()
     full_rank: float | None = None
+    num_asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,25 +153,26 @@ def theory_of(
     graph = dataset.graph
     calling: dict[str, Any] = {"forward": forward, "transform": transform}
     order = torch.randperm(dataset.num_nodes, generator=generator_for("theory", seed))
-    index = order[:MOST_NODES].sort().values
+    index, few = (order[:most].sort().values for most in (MOST_NODES, MOST_FOR_ACTIVATIONS))
+    roles = {layer.name: layer.role for layer in ModelView(model, forward, transform).layers(graph)}
     found, refusals = [], []
     for layer in layers:
         try:
-            dimension = local_metamer_dimension(model, graph, layer, index=index, **calling)
-            found.append(_layer_theory(model, dataset, dimension, index, calling))
+            counted = _layer_theory(local_metamer_dimension(model, graph, layer, index=index, **calling))
+            if roles[layer] == "post-activation":
+                change = volume_change(model, graph, layer, index=few, **calling)
+                counted = _with_activations(counted, change)
+            found.append(counted)
         except GraphMetamersError as error:
             refusals.append(f"{layer}: {error}")
     return Theory(tuple(found), _features(model, dataset, calling, refusals), tuple(refusals))
 
 
-def _layer_theory(
-    model: nn.Module, dataset: Dataset, counted: MetamerDimension, index: Tensor, calling: Mapping[str, Any]
-) -> LayerTheory:
+def _layer_theory(counted: MetamerDimension) -> LayerTheory:
     rank = counted.rank.double()
-    activations, full_rank = _activations(model, dataset, counted.layer, index, calling)
     return LayerTheory(
         layer=counted.layer,
-        num_nodes=len(counted.index) if counted.items == NODES else 0,
+        num_nodes=len(counted.index),
         units=counted.singular_values.shape[1],
         nodes_read=float(counted.nodes.double().mean()),
         inputs=float(counted.inputs.double().mean()),
@@ -174,25 +181,17 @@ def _layer_theory(
         largest_rank=int(rank.max()),
         unseen=float(counted.share.mean()),
         unseen_linear=1 - counted.features_read / counted.num_features,
-        activations=activations,
-        full_rank=full_rank,
     )
 
 
-def _activations(
-    model: nn.Module, dataset: Dataset, layer: str, index: Tensor, calling: Mapping[str, Any]
-) -> tuple[tuple[ActivationTheory, ...], float | None]:
-    try:
-        change = volume_change(model, dataset.graph, layer, index=index[:MOST_FOR_VOLUMES], **calling)
-    except GraphMetamersError:  # it is no activation function, which is no defect
-        return (), None
+def _with_activations(counted: LayerTheory, change: VolumeChange) -> LayerTheory:
     own = change.summary()
     others = [row for row in change.compared() if row["activation"] != own["activation"]]
     rows = tuple(
         ActivationTheory(row["activation"], row["inactive"], row["dimension_gain"], row["log_volume"])
         for row in (own, *others)
     )
-    return rows, own["full_rank_share"]
+    return replace(counted, activations=rows, full_rank=own["full_rank_share"], num_asked=len(change.rank))
 
 
 def _features(

@@ -27,9 +27,7 @@ Columns = Literal["free", "kept"]
 
 MEMBER, FORBIDDEN, CHARGED = 1, 2, 4  # bits of an entry's status, as in the kernel
 CHUNK = 2_000_000  # proposals between two reports; under a second
-SHARE_THAT_COUNTS = (
-    0.95  # of items' squared lengths: columns that matter where costs need only be about right
-)
+SHARE_THAT_COUNTS = 0.95  # of squared lengths: columns that matter where costs need only be about right
 MOST_EXCHANGES = 100  # of one group at a time, where the best exchange is made again and again
 
 
@@ -288,13 +286,7 @@ class Annealer:
             self._note_best()
             yield first + count
 
-    def improve(
-        self,
-        groups: NDArray[np.int64],
-        costs: LocalCosts,
-        *,
-        temperature: float = 0.0,
-    ) -> None:
+    def improve(self, groups: NDArray[np.int64], costs: LocalCosts, *, temperature: float = 0.0) -> None:
         """Lower the local cost of each of some groups by exchanges, the best one first (tabu search).
 
         Above temperature 0 items are exchanged at random instead, such that low costs are likelier (a heat
@@ -311,10 +303,9 @@ class Annealer:
 
         Notes
         -----
-        *Ours*, but for tabu search (Glover 1989) and the heat bath (Creutz 1980). Only the items that are
-        most promising out of all are looked at closely; tabu search leaves a group where no single exchange
-        with one of these lowers its cost. Time for a group of s items: O(num_items s k), and O(s) for each
-        promising item and exchange.
+        *Ours*, but for tabu search (Glover 1989) and the heat bath (Creutz 1980). Only the most promising
+        items are looked at closely; tabu search leaves a group where no exchange with one of these lowers
+        its cost. Time for a group of s items: O(num_items s k), and O(s) for each such item and exchange.
         """
         from graph_metamers.graphs import set_matching_kernel as kernel  # noqa: PLC0415 (numba loads slowly)
 

@@ -24,7 +24,7 @@ LAYER_COLUMNS = (
     "Directions it sees",
     "of its units",
     "Not seen",
-    "never read by the model",
+    "never read",
 )
 ACTIVATION_COLUMNS = ("Function", "Closed units", "Directions it hides", "Change of volume, nats")
 MOST_NAMED = 8
@@ -91,12 +91,23 @@ class ModelTheory:
 
 @dataclass(frozen=True)
 class TheorySection:
-    """Section 5."""
+    """Section 5.
+
+    Attributes
+    ----------
+    models
+        One a model.
+    layer_columns, activation_columns
+        Headings of the tables.
+    num_nodes, num_asked
+        How many nodes were looked at, and at how many of them activation functions were asked about.
+    """
 
     models: tuple[ModelTheory, ...]
     layer_columns: tuple[str, ...]
     activation_columns: tuple[str, ...]
     num_nodes: int
+    num_asked: int
 
 
 def theory_section(audits: Sequence[Audit]) -> TheorySection | None:
@@ -106,10 +117,16 @@ def theory_section(audits: Sequence[Audit]) -> TheorySection | None:
         for label, audit in zip(model_labels(audits), audits, strict=True)
         if audit.theory is not None and (audit.theory.layers or audit.theory.refusals)
     )
-    looked_at = [layer.num_nodes for audit in audits if audit.theory for layer in audit.theory.layers]
+    layers = [layer for audit in audits if audit.theory for layer in audit.theory.layers]
     if not models:
         return None
-    return TheorySection(models, LAYER_COLUMNS, ACTIVATION_COLUMNS, max(looked_at, default=0))
+    return TheorySection(
+        models,
+        LAYER_COLUMNS,
+        ACTIVATION_COLUMNS,
+        max((layer.num_nodes for layer in layers), default=0),
+        max((layer.num_asked for layer in layers), default=0),
+    )
 
 
 def _model(label: ModelLabel, card: DatasetCard, theory: Theory) -> ModelTheory:
@@ -163,7 +180,7 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
         f"and reacts to small changes of these in {_mean(first.rank)} directions only: "
         f"{percent(first.unseen, 2)} of all directions are not seen."
     ]
-    if first.unseen_linear > 0:
+    if first.unseen_linear > 0 and theory.features is not None:
         found.append(
             f"{percent(first.unseen_linear)} of the directions of a node's {count(card.num_features)} "
             "features no layer of this model can read: that is the shape of its first weights, not something "
@@ -173,7 +190,7 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
         found.append("Its first weights read every direction of a node's features.")
     own = [layer for layer in theory.layers if layer.activations]
     if own and not any(layer.activations[0].dimension_gain for layer in own):
-        found.append("Its activation functions hide no direction at these nodes: none of their slopes is 0.")
+        found.append("Its activation functions hide no direction at these nodes.")
     elif own:
         gains = [f"{_mean(layer.activations[0].dimension_gain)} at {layer.layer}" for layer in own]
         found.append(

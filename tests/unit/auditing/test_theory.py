@@ -18,7 +18,7 @@ def model(karate):
 
 
 def test_means_are_those_of_the_functions(model, karate, monkeypatch):
-    monkeypatch.setattr("graph_metamers.auditing.theory.MOST_FOR_VOLUMES", 100)
+    monkeypatch.setattr("graph_metamers.auditing.theory.MOST_FOR_ACTIVATIONS", 100)
     theory = theory_of(model, karate, ["act.0", "output"])
     counted = gm.local_metamer_dimension(model, karate.graph, ["act.0", "output"])
     assert [layer.layer for layer in theory.layers] == ["act.0", "output"]
@@ -45,6 +45,31 @@ def test_it_is_the_same_from_disk(model, karate):
     theory = theory_of(model, karate, ["act.0", "output"])
     assert restored_theory(to_jsonable(describe_theory(theory))) == theory
     assert restored_theory(None) is None
+
+
+def test_a_failure_of_an_activation_function_is_named_and_not_passed_over(model, karate, monkeypatch):
+    def fails(*_args, **_options):
+        raise gm.ModelError("planted")
+
+    monkeypatch.setattr("graph_metamers.auditing.theory.volume_change", fails)
+    theory = theory_of(model, karate, ["act.0", "output"])
+    assert theory.refusals == ("act.0: planted",)
+    assert [layer.layer for layer in theory.layers] == ["output"]
+
+
+def test_activation_functions_are_asked_about_at_random_nodes(model, karate, monkeypatch):
+    from graph_metamers.auditing import theory as module  # noqa: PLC0415
+
+    asked, original = [], module.volume_change
+
+    def noted(*args, index, **options):
+        asked.append(index.tolist())
+        return original(*args, index=index, **options)
+
+    monkeypatch.setattr(module, "volume_change", noted)
+    (layer,) = theory_of(model, karate, ["act.0"], seed=3).layers
+    assert layer.num_asked == len(set(asked[0])) == module.MOST_FOR_ACTIVATIONS
+    assert max(asked[0]) >= module.MOST_FOR_ACTIVATIONS  # not just the first ones
 
 
 def test_what_cannot_be_computed_is_named(karate):
