@@ -56,6 +56,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 
 bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side, and draw it (half an hour)
 	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/dimensions.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/plots.py

@@ -87,12 +87,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "theory": (
         "DimensionProgress",
         "FeatureVisibility",
+        "FreeShares",
         "LayerClasses",
         "MetamerDimension",
         "StructureLowerBound",
         "VolumeChange",
         "WholeGraphDimension",
         "feature_visibility",
+        "free_shares",
         "local_metamer_dimension",
         "structure_classes",
         "structure_lower_bound",
@@ -305,6 +307,9 @@ if TYPE_CHECKING:
         FeatureVisibility as FeatureVisibility,
     )
     from graph_metamers.theory import (
+        FreeShares as FreeShares,
+    )
+    from graph_metamers.theory import (
         LayerClasses as LayerClasses,
     )
     from graph_metamers.theory import (
@@ -321,6 +326,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.theory import (
         feature_visibility as feature_visibility,
+    )
+    from graph_metamers.theory import (
+        free_shares as free_shares,
     )
     from graph_metamers.theory import (
         local_metamer_dimension as local_metamer_dimension,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from graph_metamers.auditing.floors import structure_floor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.auditing.theory import theory_of
@@ -113,8 +114,8 @@ def audit(
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
-    Where edges vary, each layer also gets a `structure_front`, `solver="auto"` is
-    `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
+    Where edges vary, each layer also gets a `structure_front` and a `structure_lower_bound`, `solver="auto"`
+    is `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
     `generate`, since there are many searches.
     """
     started = time.monotonic()
@@ -183,16 +184,30 @@ def audit(
             min_distance=min_distance,
             callbacks=callbacks,
         )
-        front = None
+        front = floor = None
         if structure is not None:
             front = structure_front(
                 module, graph, layer, vary=structure, transform=transform, forward=forward, seed=seed
             )
-        audited.append(auditor.audit(layer, depth, metamers, front))
+            floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
+        audited.append(auditor.audit(layer, depth, metamers, front, floor))
     control = label_propagation(dataset)
     theory = None
     if structure is None:
-        theory = theory_of(module, dataset, names, forward=forward, transform=transform, seed=seed)
+        moved = {
+            layer.name: [start.gates.distance.visible_items for start in layer.starts if start.gates.distance]
+            for layer in audited
+        }
+        theory = theory_of(
+            module,
+            dataset,
+            names,
+            forward=forward,
+            transform=transform,
+            seed=seed,
+            moved=moved,
+            tolerance=tolerance,
+        )
     return Audit(
         model_name=name or _name_of(module),
         dataset=DatasetCard.of(dataset),

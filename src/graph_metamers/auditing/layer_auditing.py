@@ -17,6 +17,7 @@ from graph_metamers.synthesis.metamer import ITEM_TOLERANCE_FACTOR
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graph_metamers.auditing.layer_results import StructureFloor
     from graph_metamers.inputs import Variables
     from graph_metamers.reading import ModelView
     from graph_metamers.synthesis import Metamer, StructureFront
@@ -78,7 +79,12 @@ class LayerAuditor:
         return cls(view, seeds, observers, chance, isinstance(variables, StructureVariables))
 
     def audit(
-        self, layer: str, depth: int, metamers: Sequence[Metamer], front: StructureFront | None = None
+        self,
+        layer: str,
+        depth: int,
+        metamers: Sequence[Metamer],
+        front: StructureFront | None = None,
+        floor: StructureFloor | None = None,
     ) -> LayerAudit:
         """Measure what the searches of a layer found, one metamer for each seed."""
         observing = self.observers[layer]
@@ -96,6 +102,7 @@ class LayerAuditor:
             elsewhere=self._elsewhere([metamer.graph for metamer in metamers]),
             null=observing.null.summary(),
             front=front,
+            floor=floor,
         )
 
     def _elsewhere(self, graphs: Sequence[Graph]) -> dict[str, dict[str, Measure]]:

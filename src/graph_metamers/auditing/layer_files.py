@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.auditing.layer_results import LayerAudit, Start, is_of_edges
+from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, is_of_edges
 from graph_metamers.evidence.gating import GateReport
 from graph_metamers.evidence.measures import Measure, described_measure
 from graph_metamers.evidence.null import NullSummary
@@ -46,6 +46,7 @@ def describe_layer(layer: LayerAudit) -> dict[str, Any]:
         "elsewhere": {other: _describe(measures) for other, measures in layer.elsewhere.items()},
         "null": {"num_pairs": layer.null.num_pairs, "num_equal": layer.null.num_equal},
         "front": None if layer.front is None else asdict(layer.front),
+        "floor": None if layer.floor is None else asdict(layer.floor),
     }
 
 
@@ -102,6 +103,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
             own["nearest_snr"],
         ),
         front=_front(stored.get("front")),
+        floor=_floor(stored.get("floor")),
     )
 
 
@@ -120,6 +122,13 @@ def _front(stored: Mapping[str, Any] | None) -> StructureFront | None:
     )
     numbers = {name: to_number(stored[name]) for name in stored if name.startswith("random_")}
     return StructureFront(tuple(stored["layer"]), points, random, **numbers)
+
+
+def _floor(stored: Mapping[str, Any] | None) -> StructureFloor | None:
+    if stored is None:
+        return None
+    bound, unproved = (to_number(stored[name]) for name in ("bound", "unproved_energy"))
+    return StructureFloor(bound, unproved, stored["refusal"])
 
 
 def _measures(stored: Mapping[str, Any], *, of_edges: bool = False) -> dict[str, Measure]:

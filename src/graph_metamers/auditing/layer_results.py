@@ -57,6 +57,25 @@ def is_of_edges(metamer: Metamer) -> bool:
     return isinstance(edges, Mapping) and edges.get("kind") == "structure"
 
 
+@dataclass(frozen=True)
+class StructureFloor:
+    """What is proved of all graphs with the same degrees and no edge of the reference.
+
+    Attributes
+    ----------
+    bound
+        No such graph has a lower activation loss at the layer; 0 where nothing is proved.
+    unproved_energy
+        Share of the layer's energy at nodes of which nothing is proved, [0, 1].
+    refusal
+        Why nothing could be computed for this layer; else empty.
+    """
+
+    bound: float
+    unproved_energy: float
+    refusal: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class LayerAudit:
     """What was found at one layer.
@@ -82,6 +101,8 @@ class LayerAudit:
         How alike real nodes are at this layer.
     front
         Where edges vary, activation loss against the share of edges that stay; else `None`.
+    floor
+        Where edges vary and none may stay, the loss below which no graph can be; else `None`.
     """
 
     name: str
@@ -93,6 +114,7 @@ class LayerAudit:
     elsewhere: Mapping[str, Mapping[str, Measure]]
     null: NullSummary
     front: StructureFront | None = None
+    floor: StructureFloor | None = None
 
     @property
     def varies(self) -> Literal["features", "structure"]:

@@ -1,4 +1,4 @@
-"""What of an audit is computed and not searched for: dimensions, activation functions, visible features."""
+"""What of an audit is computed and not searched for, and whether it predicts what the searches found."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graph_metamers.errors import GraphMetamersError
+from graph_metamers.metrics.ranking import partial_rank_correlation
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
-from graph_metamers.theory import feature_visibility, local_metamer_dimension, volume_change
+from graph_metamers.storage import to_number
+from graph_metamers.theory import feature_visibility, free_shares, local_metamer_dimension, volume_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from graph_metamers.datasets import Dataset
     from graph_metamers.theory import MetamerDimension, VolumeChange
-    from graph_metamers.types import Forward, Json, Transform
+    from graph_metamers.types import Forward, Graph, Json, Transform
 
 MOST_NODES = 300  # that are looked at, drawn at random
-MOST_FOR_ACTIVATIONS = (
-    12  # of these, at random too: what activation functions do costs passes of the whole graph
-)
+MOST_FOR_ACTIVATIONS = 12  # of these, at random too: activation functions cost passes of the whole graph
+MOST_PREDICTED, WORK = (
+    100,
+    4e10,
+)  # nodes whose freedom is predicted, and multiplications for that at one layer
+FEWEST_PREDICTED = 20
+BAND = (0.1, 0.5, 0.9)  # quantiles of singular values over nodes
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,29 @@ class ActivationTheory:
     closed: float
     dimension_gain: float
     log_volume: float
+
+
+@dataclass(frozen=True)
+class FreedomPrediction:
+    """Whether the directions that derivatives leave free say which nodes the searches moved far.
+
+    Attributes
+    ----------
+    num_nodes
+        Nodes that were compared.
+    tolerance
+        Activation loss that counts as free; see `free_shares`.
+    mean_share
+        Free share of a node's directions, mean over them.
+    correlations
+        One a start: Spearman's correlation over nodes of the free share with the visible distance that was
+        found, with what the ranks of degrees explain taken out; chance level 0. nan where nothing varies.
+    """
+
+    num_nodes: int
+    tolerance: float
+    mean_share: float
+    correlations: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -80,6 +109,11 @@ class LayerTheory:
         `None` without activation function.
     num_asked
         At how many of the nodes activation functions were asked about.
+    spectrum
+        Singular values of the nodes' Jacobians over the largest of the same node, from the largest on: the
+        quantiles `BAND` of each over nodes, [units][3].
+    predicted
+        Whether freedom by derivatives predicts what searches found; `None` where that was not asked.
     """
 
     layer: str
@@ -95,6 +129,8 @@ class LayerTheory:
     activations: tuple[ActivationTheory, ...] = ()
     full_rank: float | None = None
     num_asked: int = 0
+    spectrum: tuple[tuple[float, ...], ...] = ()
+    predicted: FreedomPrediction | None = None
 
 
 @dataclass(frozen=True)
@@ -143,8 +179,18 @@ def theory_of(
     forward: Forward | None = None,
     transform: Transform | None = None,
     seed: int = 0,
+    moved: Mapping[str, Sequence[Tensor]] | None = None,
+    tolerance: float = 0.0,
 ) -> Theory:
     """Compute what can be computed, at up to `MOST_NODES` random nodes; what cannot is named with the reason.
+
+    Parameters
+    ----------
+    moved
+        Layer -> visible distance of every node in what was found from each start, [n] each; what is predicted
+        is compared with it.
+    tolerance
+        Activation loss of the searches.
 
     Notes
     -----
@@ -162,6 +208,10 @@ def theory_of(
             if roles[layer] == "post-activation":
                 change = volume_change(model, graph, layer, index=few, **calling)
                 counted = _with_activations(counted, change)
+            if moved is not None and layer in moved:
+                counted = _with_prediction(
+                    counted, model, graph, order[:MOST_PREDICTED], moved[layer], tolerance, calling, refusals
+                )
             found.append(counted)
         except GraphMetamersError as error:
             refusals.append(f"{layer}: {error}")
@@ -181,7 +231,44 @@ def _layer_theory(counted: MetamerDimension) -> LayerTheory:
         largest_rank=int(rank.max()),
         unseen=float(counted.share.mean()),
         unseen_linear=1 - counted.features_read / counted.num_features,
+        spectrum=_band(counted.singular_values),
     )
+
+
+def _band(values: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Quantiles over nodes of singular values over the largest, [units][3], of nodes that see something."""
+    values = values[values[:, 0] > 0]
+    if not len(values):
+        return ()
+    shares = values / values[:, :1]
+    quantiles = torch.quantile(shares, torch.tensor(BAND, dtype=shares.dtype), dim=0)
+    return tuple(tuple(row) for row in quantiles.T.tolist())
+
+
+def _with_prediction(
+    counted: LayerTheory,
+    model: nn.Module,
+    graph: Graph,
+    nodes: Tensor,
+    moved: Sequence[Tensor],
+    tolerance: float,
+    calling: Mapping[str, Any],
+    refusals: list[str],
+) -> LayerTheory:
+    """Compare free shares of some nodes with how far searches moved them."""
+    shares = free_shares(model, graph, counted.layer, index=nodes, tolerance=tolerance, work=WORK, **calling)
+    if len(shares.index) < min(FEWEST_PREDICTED, len(nodes)):
+        refusals.append(
+            f"{counted.layer}: how free each node is, since nodes read too much of the graph for an audit; "
+            "free_shares() computes it"
+        )
+        return counted
+    degrees = torch.bincount(graph.edge_index[1].cpu(), minlength=int(graph.num_nodes or 0))[shares.index]
+    correlations = tuple(
+        partial_rank_correlation(shares.shares, distances.cpu()[shares.index], degrees) for distances in moved
+    )
+    predicted = FreedomPrediction(len(shares.index), tolerance, float(shares.shares.mean()), correlations)
+    return replace(counted, predicted=predicted)
 
 
 def _with_activations(counted: LayerTheory, change: VolumeChange) -> LayerTheory:
@@ -227,4 +314,9 @@ def restored_theory(stored: Mapping[str, Any] | None) -> Theory | None:
 def _restored_layer(stored: Mapping[str, Json]) -> LayerTheory:
     numbers: dict[str, Any] = dict(stored)
     numbers["activations"] = tuple(ActivationTheory(**row) for row in numbers["activations"])
+    numbers["spectrum"] = tuple(tuple(map(to_number, row)) for row in numbers.get("spectrum", ()))
+    predicted = numbers.get("predicted")
+    if predicted is not None:
+        correlations = tuple(map(to_number, predicted["correlations"]))
+        numbers["predicted"] = FreedomPrediction(**{**predicted, "correlations": correlations})
     return LayerTheory(**numbers)

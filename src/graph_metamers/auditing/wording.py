@@ -16,6 +16,7 @@ Rules
    overlap than its least is "not found".
 7. Where searches went on for distance, it is said: such a distance is not that of a search which stops at
    the first match, and no proof that nothing is farther.
+8. That something does not exist is said only where it is proved: below the lower bound of other edges.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     sentences += _prediction_sentences(matched)
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.num_metamers]
     sentences += _front_sentences(audit)
+    sentences += _floor_sentences(audit)
     if matched or audit.varies == "structure":
         sentences.append(_closing_sentence(audit))
     return tuple(sentences)
@@ -180,6 +182,24 @@ def _prediction_sentences(layers: Sequence[LayerAudit]) -> list[str]:
         f"At {_listed(unclear)} it is not shown that more predictions stay than with "
         f"{_TERMS[unclear[0].varies].unrelated}: the intervals do not lie above chance."
     ]
+
+
+def _floor_sentences(audit: Audit) -> list[str]:
+    """Below which loss there is certainly nothing."""
+    sentences = []
+    for layer in audit.layers:
+        floor = layer.floor
+        if floor is None or not 0 < floor.bound < math.inf:
+            continue
+        least = min(start.activation_loss for start in layer.starts)
+        beyond = ""
+        if floor.bound > layer.metamer.tolerance:
+            beyond = f", so {layer.metamer.tolerance:g} cannot be met there without edges of the reference"
+        sentences.append(
+            f"Proved at {layer.name}: no graph with the same degrees and no edge of the reference has a loss "
+            f"below {floor.bound:.2g}; the lowest that was found is {least:.2g}{beyond}."
+        )
+    return sentences
 
 
 def _front_sentences(audit: Audit) -> list[str]:

@@ -71,8 +71,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     int
         0 done; 1 the run failed, or a gate was not met; 2 something the user can mend; 130 interrupted.
     """
-    # How long idle threads spin before they sleep. With the default, small tensors are up to 17 times slower as
-    # soon as another program is busy; without any spinning they are 1.7 times slower on a quiet machine.
+    # How long idle threads spin before they sleep. With the default, small tensors are up to 17 times slower
+    # as soon as another program is busy; without any spinning they are 1.7 times slower on a quiet machine.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Linux: large tensors in large pages. With 10^6 nodes most of the time is spent on getting pages else.

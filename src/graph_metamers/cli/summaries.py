@@ -72,11 +72,15 @@ def describe_scores(scores: gm.Scores) -> str:
 def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     """Everything about an audit but its tensors."""
     fronts = [asdict(layer.front) for layer in audit.layers if layer.front is not None]
+    floors = [
+        {"layer": layer.name, **asdict(layer.floor)} for layer in audit.layers if layer.floor is not None
+    ]
     return {
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
         "cross_layer_rows": audit.cross_layer_rows(),
         **({"fronts": fronts} if fronts else {}),
+        **({"floors": floors} if floors else {}),
         "scores": audit.scores,
         "controls": audit.controls,
         "findings": audit.checks.findings,

@@ -7,7 +7,6 @@ inside the complement are free: they are found by counting dimensions, not by se
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from graph_metamers.inputs.slots import count_items, read_features, rows_of_item
 from graph_metamers.inputs.variables import sum_per_item
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.opening import OpenUnits
+from graph_metamers.reading.precision import double_graph, double_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,7 +133,7 @@ def visible_space(view: ModelView, variables: Variables, layer: str, *, seed: in
     Ours. Costs POINTS * PROBES backward passes in float64, O(n F r) time and as many copies of the features.
     """
     generator = generator_for("visible space", seed)
-    double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
+    double = double_model(view)
     features = {slot: values.reference.double() for slot, values in variables.values.items()}
     gradients: dict[str, list[Tensor]] = {slot: [] for slot in features}
     with double.borrow():
@@ -152,7 +152,7 @@ def _gradients(
     generator: torch.Generator,
 ) -> list[tuple[str, Tensor]]:
     leaves = {slot: x.clone().requires_grad_() for slot, x in point.items()}
-    graph = write_features(_double(reference), leaves)
+    graph = write_features(double_graph(reference), leaves)
     with OpenUnits():
         activation = view.taps(graph, [layer])[layer].value
     found = []
@@ -166,12 +166,6 @@ def _gradients(
             for (slot, leaf), gradient in zip(leaves.items(), gradients, strict=True)
         ]
     return found
-
-
-def _double(graph: Graph) -> Graph:
-    """The same graph with every floating-point tensor in float64."""
-    doubled: Graph = copy.copy(graph).apply(lambda t: t.double() if torch.is_floating_point(t) else t)
-    return doubled
 
 
 def _random_like(x: Tensor, generator: torch.Generator) -> Tensor:

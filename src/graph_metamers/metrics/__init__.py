@@ -18,6 +18,7 @@ from graph_metamers.metrics.comparisons import (
     rank_biserial,
 )
 from graph_metamers.metrics.intervals import Interval, bootstrap_interval, nested_bootstrap_interval
+from graph_metamers.metrics.ranking import partial_rank_correlation
 
 __all__ = [
     "Accuracy",
@@ -31,6 +32,7 @@ __all__ = [
     "holm",
     "nested_bootstrap_interval",
     "paired_test",
+    "partial_rank_correlation",
     "predicted_classes",
     "prediction_agreement",
     "rank_biserial",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graph_metamers.auditing import Audit, LayerAudit
+    from graph_metamers.auditing.layer_results import StructureFloor
     from graph_metamers.report.cells import Cell
     from graph_metamers.report.front_figures import FrontCurve
     from graph_metamers.report.labels import ModelLabel
@@ -82,6 +84,8 @@ class StructureSection:
         The graphs in numbers.
     sentences
         How far the fronts stay within the tolerance.
+    proofs
+        Below which loss no graph without edges of the reference can be, layer by layer.
     """
 
     losses: tuple[Plot, ...]
@@ -90,6 +94,7 @@ class StructureSection:
     columns: tuple[str, ...]
     tables: tuple[GraphTable, ...]
     sentences: tuple[str, ...]
+    proofs: tuple[str, ...]
 
 
 def structure_section(audits: Sequence[Audit]) -> StructureSection | None:
@@ -114,6 +119,12 @@ def structure_section(audits: Sequence[Audit]) -> StructureSection | None:
         tuple(heading for _, heading in COLUMNS),
         tuple(graph_table(label, audit) for label, audit in pairs if audit.layers),
         tuple(_reach(curve) for curve in curves),
+        tuple(
+            _proof(label, layer, layer.floor)
+            for label, audit in pairs
+            for layer in audit.layers
+            if layer.floor is not None
+        ),
     )
 
 
@@ -155,6 +166,23 @@ def _values(layer: LayerAudit, part: Callable[[Cell], tuple[str, str]]) -> tuple
     return tuple(
         Value(*part(measure_cell(layer.measures[name]))) if name in layer.measures else Value("no labels")
         for name, _ in COLUMNS
+    )
+
+
+def _proof(model: ModelLabel, layer: LayerAudit, floor: StructureFloor) -> str:
+    """What is proved of other edges at a layer, beside what was found."""
+    where = f"{model.flagged} at {layer.name}"
+    if floor.refusal:
+        return f"{where}: nothing is proved ({floor.refusal})."
+    if floor.bound == math.inf:
+        return f"{where}: no graph has these degrees and none of these edges: what was found keeps some."
+    if not floor.bound:
+        return f"{where}: nothing is proved; a loss of 0 may be possible."
+    least = min(start.activation_loss for start in layer.starts)
+    return (
+        f"{where}: none below {loss_number(floor.bound)} is possible; found {loss_number(least)}, "
+        f"{number(least / floor.bound, 1)} times as much. Nothing is proved of nodes with "
+        f"{percent(floor.unproved_energy, 0)} of the layer's energy."
     )
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graph_metamers.evidence.measures import interval_over_starts
 from graph_metamers.report.labels import model_labels
-from graph_metamers.report.numbers import count, listed, number, percent, plural
+from graph_metamers.report.numbers import correlation, count, ends, listed, number, percent, plural
+from graph_metamers.report.plots import model_legend
 from graph_metamers.report.png import data_uri
+from graph_metamers.report.spectra import spectrum_plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from graph_metamers.auditing import Audit, DatasetCard
     from graph_metamers.auditing.theory import FeatureReading, LayerTheory, Theory
     from graph_metamers.report.labels import ModelLabel
+    from graph_metamers.report.plots import LegendEntry, Plot
 
 LAYER_COLUMNS = (
     "Numbers it depends on",
@@ -101,6 +105,8 @@ class TheorySection:
         Headings of the tables.
     num_nodes, num_asked
         How many nodes were looked at, and at how many of them activation functions were asked about.
+    spectra, legend
+        Singular values, a figure a depth, and what their colours mean.
     """
 
     models: tuple[ModelTheory, ...]
@@ -108,6 +114,8 @@ class TheorySection:
     activation_columns: tuple[str, ...]
     num_nodes: int
     num_asked: int
+    spectra: tuple[Plot, ...]
+    legend: tuple[LegendEntry, ...]
 
 
 def theory_section(audits: Sequence[Audit]) -> TheorySection | None:
@@ -126,6 +134,22 @@ def theory_section(audits: Sequence[Audit]) -> TheorySection | None:
         ACTIVATION_COLUMNS,
         max((layer.num_nodes for layer in layers), default=0),
         max((layer.num_asked for layer in layers), default=0),
+        _spectra(audits),
+        model_legend(model_labels(audits)),
+    )
+
+
+def _spectra(audits: Sequence[Audit]) -> tuple[Plot, ...]:
+    """A figure for each place among the layers, with the models that have one there."""
+    lines: dict[int, list[tuple[ModelLabel, LayerTheory]]] = {}
+    for label, audit in zip(model_labels(audits), audits, strict=True):
+        depths = {layer.name: layer.depth for layer in audit.layers}
+        for layer in audit.theory.layers if audit.theory else ():
+            if layer.spectrum:
+                lines.setdefault(depths[layer.layer], []).append((label, layer))
+    return tuple(
+        spectrum_plot(f"plot-spectrum-{depth}", listed(sorted({layer.layer for _, layer in there})), there)
+        for depth, there in sorted(lines.items())
     )
 
 
@@ -202,7 +226,32 @@ def _sentences(theory: Theory, card: DatasetCard) -> list[str]:
             f"At {last.layer} a node depends on {count(round(last.inputs))} numbers and sees "
             f"{_mean(last.rank)} directions of them."
         )
-    return found
+    return found + [_predicted(layer) for layer in theory.layers if layer.predicted]
+
+
+def _predicted(layer: LayerTheory) -> str:
+    """Whether derivatives foretold which nodes the searches moved far."""
+    predicted = layer.predicted
+    assert predicted is not None  # noqa: S101 (asked by the caller)
+    found = interval_over_starts(predicted.correlations, (-1.0, 1.0))
+    begin = (
+        f"Prediction against achievement at {layer.layer}: derivatives leave "
+        f"{percent(predicted.mean_share)} of a node's own directions free, up to a loss of {predicted.tolerance:g}"
+    )
+    if not math.isfinite(found.estimate):
+        return f"{begin}; over {predicted.num_nodes} nodes nothing varies that could be compared."
+    shown = correlation(found.estimate)
+    interval = f" [{ends(found, correlation)}]" if math.isfinite(found.low) else ""
+    if not found.low > 0 and not found.high < 0:
+        says = "they do not tell which nodes the searches moved far"
+    elif found.estimate > 0:
+        says = "nodes that they leave freer were moved farther"
+    else:
+        says = "nodes that they leave freer were moved less far"
+    return (
+        f"{begin}; {says} (rank correlation {shown}{interval} over {predicted.num_nodes} nodes, number of "
+        "neighbours taken out, 0 by chance)."
+    )
 
 
 def _named(card: DatasetCard, features: FeatureReading | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from graph_metamers.errors import ParameterError
 from graph_metamers.reading.messages import MessageRecorder
+from graph_metamers.reading.precision import in_float64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,20 +67,14 @@ class PreciseModel:
         ParameterError
             If the model cannot be copied, or does not run in float64.
         """
-        precise = _in_float64(graph)
+        seen = graph
         if x is not None:
-            precise.x = x
-        try:
-            own = replace(view, model=copy.deepcopy(view.model).double())
-            with torch.no_grad():
-                taps = own.taps(precise, layers)
-        except Exception as error:  # a module of the user's may raise anything
-            raise ParameterError(
-                "solver",
-                "'rewire' for a model that does not run in float64, in which swaps are shown to be exact",
-                f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
-            ) from error
-        return cls(own, precise, tuple(layers), {name: tap.value for name, tap in taps.items()})
+            seen = copy.copy(graph)
+            seen.x = x
+        own, precise, activations = in_float64(
+            view, seen, layers, mend="The solver 'rewire' needs no float64"
+        )
+        return cls(own, precise, tuple(layers), activations)
 
     def change(self, columns: Mapping[str, Tensor]) -> float:
         """Largest change of an activation, over the largest of its layer, with other edges. One run.
@@ -134,12 +128,3 @@ def edge_attributes(graph: Graph) -> list[str]:
         for name in graph.edge_attrs()
         if name != "edge_index" and isinstance(graph[name], Tensor) and graph[name].shape[:1] == (num_edges,)
     ]
-
-
-def _in_float64(graph: Graph) -> Graph:
-    precise = copy.copy(graph)
-    for store in precise.stores:
-        for name, value in list(store.items()):
-            if isinstance(value, Tensor) and value.is_floating_point():
-                store[name] = value.double()
-    return precise

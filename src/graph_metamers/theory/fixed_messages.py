@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from graph_metamers.errors import LayerNotFoundError, ModelError, ParameterError
+from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.graphs.rewiring import shuffled
 from graph_metamers.synthesis.precise_model import SAME, PreciseModel
 from graph_metamers.theory.first_hop import FirstHop, require
@@ -112,8 +112,6 @@ def fixed_messages(
     try:
         precise = PreciseModel.of(view, graph, (layer,))
     except ParameterError as error:
-        if isinstance(error.__cause__, LayerNotFoundError):
-            raise error.__cause__ from None
         raise ModelError(f"the model must run in float64, in which bounds are proved: {error}") from error
     reader = FirstHop(precise, layer, int(graph.num_nodes or 0))
     seen, weights = reader.opened()

@@ -8,8 +8,7 @@ Jacobian times Q^T for every node, with the same singular values.
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,7 @@ from graph_metamers.inputs.variables import resolve_variables
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.opening import OpenUnits
+from graph_metamers.reading.precision import in_float64
 from graph_metamers.replay import NotReplayable
 from graph_metamers.theory.row_program import RowProgram, UnknownOperationError, row_program
 
@@ -178,7 +178,8 @@ def layer_readers(view: ModelView, graph: Graph, layers: Sequence[str]) -> dict[
         )
     with torch.no_grad():
         view.taps(graph, layers)  # raises what is to be said of the model as it is
-        own, precise, activations = _in_float64(view, graph, layers)
+        own, precise, values = in_float64(view, graph, layers, on_cpu=True)
+        activations = {name: _as_rows(value) for name, value in values.items()}
         compression = _compression(own, precise, activations)
     num_features = features[HOMOGENEOUS].shape[1]
     seen_view, seen = own, precise
@@ -194,24 +195,6 @@ def layer_readers(view: ModelView, graph: Graph, layers: Sequence[str]) -> dict[
             name, seen_view, seen, activation, num_features, rank, program, compression
         )
     return readers
-
-
-def _in_float64(
-    view: ModelView, graph: Graph, layers: Sequence[str]
-) -> tuple[ModelView, Graph, dict[str, Tensor]]:
-    precise: Graph = copy.copy(graph).apply(
-        lambda t: t.detach().cpu().double() if t.is_floating_point() else t.cpu()
-    )
-    try:
-        own = replace(view, model=copy.deepcopy(view.model).cpu().double())
-        taps = own.taps(precise, layers)
-    except Exception as error:  # a module of the user's may raise anything
-        raise ParameterError(
-            "model",
-            "one that can be copied and runs in float64, in which rank is told from rounding",
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
-        ) from error
-    return own, precise, {name: _as_rows(tap.value) for name, tap in taps.items()}
 
 
 def _as_rows(activation: Tensor) -> Tensor:

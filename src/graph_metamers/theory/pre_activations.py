@@ -6,7 +6,6 @@ nodes these are is told by the steps of message passing, and verified by gradien
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from graph_metamers.parameters import check_choice
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import items_of
 from graph_metamers.reading.messages import MessageRecorder
+from graph_metamers.reading.precision import in_float64
 from graph_metamers.synthesis.memory import GIB, free_bytes
 from graph_metamers.synthesis.preparing import chosen_items
 
@@ -113,7 +113,8 @@ def read_pre_activations(
     taken in coordinates X Q, which changes no singular value, as Q has orthonormal columns and the row space
     of every Jacobian is inside its span.
     """
-    double, doubled = in_double(view, graph)
+    with view.borrow():
+        double, doubled, _ = in_float64(view, graph, [layer])
     # The caller may be inside no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad(), double.borrow():
         seen, seen_graph, how = _compressed(double, doubled, layer)
@@ -133,13 +134,6 @@ def read_pre_activations(
     return PreActivations(
         layer, name, items, picked, units[picked], slopes[picked], factors, sizes, how
     )  # fmt: skip
-
-
-def in_double(view: ModelView, graph: Graph) -> tuple[ModelView, Graph]:
-    """A copy of the model, and of the graph, in float64."""
-    double = type(view)(copy.deepcopy(view.model).double(), view.forward, view.transform)
-    doubled: Graph = copy.copy(graph).apply(lambda t: t.double() if torch.is_floating_point(t) else t)
-    return double, doubled
 
 
 def unrelated_features(graph: Graph) -> Graph:

@@ -14,8 +14,9 @@ from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Refusal, read_maps
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.reading import ModelView
+from graph_metamers.reading.precision import in_float64
 from graph_metamers.reading.recording import OUTPUT
-from graph_metamers.theory.pre_activations import in_double, unrelated_features
+from graph_metamers.theory.pre_activations import unrelated_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,8 +163,10 @@ def feature_visibility(
     >>> visibility.rows()[-1]["feature"], visibility.gain[7].item(), visibility.rank
     (7, 0.0, 4)
     """
-    view, doubled = in_double(ModelView(model, forward, transform), graph)
+    own = ModelView(model, forward, transform)
     at = OUTPUT if layer is None else layer
+    with own.borrow():
+        view, doubled, _ = in_float64(own, graph, [at])
     with torch.inference_mode(False), torch.no_grad(), view.borrow():
         variables = resolve_variables("features", doubled)
         other = unrelated_features(doubled)

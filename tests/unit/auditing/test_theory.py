@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 import graph_metamers as gm
 from graph_metamers.auditing.theory import describe_theory, restored_theory, theory_of
+from graph_metamers.metrics import partial_rank_correlation
 from graph_metamers.storage import to_jsonable
 
 
@@ -90,7 +92,9 @@ def test_what_cannot_be_computed_is_named(karate):
 def test_audits_have_it_and_keep_it(karate, model, tmp_path):
     fit = gm.fit(model, karate, epochs=5, seed=0)
     audit = gm.audit(fit, karate, budget=gm.Budget(steps=5), num_starts=1)
-    assert audit.theory == theory_of(fit.model, karate, [layer.name for layer in audit.layers])
+    bare = tuple(replace(layer, predicted=None) for layer in audit.theory.layers)
+    names = [layer.name for layer in audit.layers]
+    assert replace(audit.theory, layers=bare) == theory_of(fit.model, karate, names)
     audit.save(tmp_path / "audit")
     assert gm.load_audit(tmp_path / "audit").theory == audit.theory
 
@@ -103,3 +107,37 @@ def test_a_random_choice_of_nodes_is_looked_at_where_there_are_many(karate, mode
     assert first == again != other
     assert first.layers[0].num_nodes == 7
     assert replace(first, refusals=()) == first
+
+
+def test_predictions_are_compared_with_what_every_start_found(karate, model):
+    searched = gm.audit(
+        model,
+        karate,
+        layers=["act.0", "output"],
+        vary=gm.Features(kind="continuous"),
+        num_starts=2,
+        tolerance=1e-2,
+    )
+    degrees = torch.bincount(karate.graph.edge_index[1], minlength=karate.num_nodes)
+    for layer, audited in zip(searched.theory.layers, searched.layers, strict=True):
+        shares = gm.free_shares(model, karate.graph, layer.layer, tolerance=1e-2).shares
+        moved = [start.gates.distance.visible_items for start in audited.starts]
+        expected = [partial_rank_correlation(shares, distances, degrees) for distances in moved]
+        assert layer.predicted.correlations == pytest.approx(expected)
+        assert layer.predicted.num_nodes == karate.num_nodes
+        assert layer.predicted.mean_share == pytest.approx(float(shares.mean()))
+
+
+def test_where_nodes_read_too_much_nothing_is_predicted_and_it_is_said(karate, model, monkeypatch):
+    monkeypatch.setattr("graph_metamers.auditing.theory.WORK", 1.0)
+    moved = {"act.0": [torch.rand(karate.num_nodes)]}
+    theory = theory_of(model, karate, ["act.0"], moved=moved, tolerance=1e-3)
+    assert theory.layers[0].predicted is None
+    assert "free_shares() computes it" in theory.refusals[0]
+
+
+def test_spectra_are_quantiles_of_singular_values(karate, model):
+    (layer,) = theory_of(model, karate, ["act.0"]).layers
+    values = gm.local_metamer_dimension(model, karate.graph, "act.0").singular_values
+    shares = (values / values[:, :1]).numpy()
+    assert np.array(layer.spectrum) == pytest.approx(np.quantile(shares, [0.1, 0.5, 0.9], axis=0).T)

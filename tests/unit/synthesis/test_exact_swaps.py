@@ -424,7 +424,7 @@ REFUSED = {
     "order": (lambda: Stack([SAGEConv(16, 4, aggr="lstm")]), drawn, {}, "order of neighbours"),
     "triangles": (lambda: Reading(triangles), drawn, {}, "sees more of a graph"),
     "other edges": (TwoSteps, drawn, {}, "along the graph's edges"),
-    "one precision": (Single, drawn, {}, "does not run in float64"),
+    "one precision": (Single, drawn, {}, "runs in float64"),
     "no messages": (Silent, drawn, {}, "receives no messages"),
     "budget": (SAGEMax, drawn, {"budget": gm.Budget(steps=5)}, "'budget' parameter must be"),
     "features": (SAGEMax, drawn, {"vary": "features"}, "'solver' parameter must be 'lbfgs'"),

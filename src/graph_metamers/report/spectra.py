@@ -1,0 +1,74 @@
+"""Spectra of section 5: how strongly layers see the directions that they see."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from graph_metamers.report.axes import base_layout, power_ticks
+from graph_metamers.report.labels import for_figure
+from graph_metamers.report.numbers import loss_number
+from graph_metamers.report.plots import Plot, plot
+from graph_metamers.report.theme import series_colour, symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graph_metamers.auditing.theory import LayerTheory
+    from graph_metamers.report.labels import ModelLabel
+
+LEAST = 1e-6
+"""Where smaller singular values, and those that are 0, are drawn."""
+
+Line = tuple["ModelLabel", "LayerTheory"]
+
+
+def spectrum_plot(identifier: str, heading: str, lines: Sequence[Line]) -> Plot:
+    """Singular values of the Jacobians of a layer's nodes, one line a model."""
+    ends = [
+        f"{model.flagged}: {loss_number(layer.spectrum[-1][1])} at direction {len(layer.spectrum)}"
+        for model, layer in lines
+    ]
+    alt = f"Singular value over the largest, median over nodes, falls from 1 to: {'; '.join(ends)}"
+    return plot(identifier, spectrum_figure(lines), heading=heading, alt=alt)
+
+
+def spectrum_figure(lines: Sequence[Line]) -> go.Figure:
+    """Singular values over the largest of the same node: medians, and bars from 10% to 90% of the nodes."""
+    figure = go.Figure()
+    least = min((max(LEAST, row[0]) for _, layer in lines for row in layer.spectrum), default=LEAST)
+    for place, (model, layer) in enumerate(lines):
+        colour = series_colour(model.index).light
+        shift = 0.08 * (place - (len(lines) - 1) / 2)  # bars of models that agree would hide each other
+        low, middle, high = (
+            [max(LEAST, value) for value in column] for column in zip(*layer.spectrum, strict=True)
+        )
+        figure.add_scatter(
+            x=[number + 1 + shift for number in range(len(middle))],
+            y=middle,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [top - at for top, at in zip(high, middle, strict=True)],
+                "arrayminus": [at - bottom for at, bottom in zip(middle, low, strict=True)],
+                "color": colour,
+                "thickness": 1,
+                "width": 2,
+            },
+            mode="lines+markers",
+            name=for_figure(model.flagged),
+            line={"color": colour, "width": 2},
+            marker={"symbol": symbol(model.index), "size": 6, "color": colour},
+            hovertext=[
+                f"{for_figure(model.flagged)}<br>direction {number + 1}: {loss_number(value)} of the first"
+                for number, value in enumerate(middle)
+            ],
+            hoverinfo="text",
+        )
+    bottom = math.floor(math.log10(least) * 2) / 2
+    figure.update_layout(base_layout("Direction, the strongest first", "Singular value / largest"))
+    figure.update_xaxes(tickformat="d")
+    figure.update_yaxes(type="log", range=[bottom - 0.05, 0.1], tickmode="array", **power_ticks(bottom, 0.1))
+    return figure
