@@ -25,7 +25,7 @@ LAYERS = ("act.0", "output")
 SHARES = {"gcn": 0.05, "sage": 0.08, "gin": 0.08, "gat": 0.15}  # of the loss of a random graph
 AGREEMENT = 0.94  # of the GCN, at the output
 SECONDS = 60
-SOLVER = gm.Rewire(proposals=6000)
+SOLVER = gm.Rewire()
 BUDGET = gm.Budget(steps=400)
 
 

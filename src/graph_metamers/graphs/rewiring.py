@@ -166,7 +166,7 @@ class Rewirer:
         lists, problem, unit = self._problem.lists, self._problem, self._problem.unit
         if not len(lists.wanted):
             return
-        partners = (self._may_move, self._near(schedule.proposals))
+        partners = (self._may_move, self.near(schedule.proposals))
         for first in range(0, schedule.proposals, chunk):
             count = min(chunk, schedule.proposals - first)
             if self._since is None or self._since >= max(CHUNK, SUMMED_AFTER * len(lists.wanted)):
@@ -209,7 +209,7 @@ class Rewirer:
                 *modelling, lists.starts, self.neighbours, *slots, *rules, self._random, proposals, most
             )
         else:
-            near = self._near(len(lists.wanted) * NEAR_PAYS)
+            near = self.near(len(lists.wanted) * NEAR_PAYS)
             made = kernel.improve_undirected(
                 *modelling, lists.starts, self.neighbours, self._twins, *slots, *rules, self._may_move, near,
                 self._random, proposals, most,
@@ -218,7 +218,7 @@ class Rewirer:
         self._since = None
         return int(made)
 
-    def _near(self, proposals: int) -> NDArray[np.int32]:
+    def near(self, proposals: int) -> NDArray[np.int32]:
         """Nodes that send nearly what each one does, int32 [n, m]; none for few proposals, or directions."""
         lists = self._problem.lists
         if lists.directed or proposals < NEAR_PAYS * len(lists.wanted) or lists.num_nodes < 2:

@@ -13,10 +13,10 @@ from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Structure, structure_of
 from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.reading import ModelView
+from graph_metamers.synthesis.fixed_messages import fixed_messages
 from graph_metamers.synthesis.preparing import chosen_items
 from graph_metamers.synthesis.solvers import Rewire, SearchProgress, require_preserved
 from graph_metamers.theory.closest_sums import MOST_DEGREE
-from graph_metamers.theory.fixed_messages import fixed_messages
 from graph_metamers.theory.node_floors import Limits, NodeFloors
 
 if TYPE_CHECKING:

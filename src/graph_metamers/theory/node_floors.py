@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from graph_metamers.synthesis.fixed_messages import ANYWHERE
 from graph_metamers.theory.closest_sums import ClosestSums, Target
-from graph_metamers.theory.fixed_messages import ANYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
-    from graph_metamers.theory.fixed_messages import FixedMessages
+    from graph_metamers.synthesis.fixed_messages import FixedMessages
 
 ROUNDINGS = 64  # times the coordinates: units of the last place of the largest number that errors may be off
 DEVIATIONS = 4  # times what the form was seen to differ from the model

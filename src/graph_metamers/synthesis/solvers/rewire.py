@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.graphs.rewiring import Rewirer, RewiringProblem
+from graph_metamers.graphs.loss_rewiring import LayerSums, LossRewirer
+from graph_metamers.graphs.rewiring import Rewirer, RewiringProblem, shuffled
 from graph_metamers.graphs.set_matching import CHUNK, Schedule
 from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.randomness import generator_for
@@ -17,6 +19,7 @@ from graph_metamers.synthesis.edge_problem import EdgeProblem
 from graph_metamers.synthesis.neighbour_sums import PROBES
 from graph_metamers.synthesis.solvers.rewire_descent import RewireDescent
 from graph_metamers.synthesis.status import Status
+from graph_metamers.synthesis.summed_layers import layer_sums
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
 
-HOTTEST, COLDEST = 1.0, 0.001  # in units of what one neighbour more costs
+HOTTEST, COLDEST = 1.0, 0.001  # of the guide, in units of what one neighbour more costs
+WARM, COLD = 0.03, 0.0005  # of the loss itself, in units of a node's share of a random graph's
+GUIDED = 6  # of so many proposals the guide gets one where the loss itself can be annealed
+TIMED, IN_TIME = 20_000, 0.95  # proposals by which it is told how many fit, and a share of the time
+PROPOSALS_OF_ONE_STEP = 4  # times as many, since each takes a fraction of the time
 LEAST_PROPOSALS = 1_000_000  # where only some items have to match
 REPORTS = 10  # evaluations while annealing
 FEWEST_STEPS = 2  # a probe, and the loss of what it leads to
@@ -39,9 +46,12 @@ class Rewire:
 
     Two edges a - b and c - d become a - d and c - b. What a node is sent at each hop, on the reference, is
     measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
-    change of these sums: four nodes a swap, no evaluation. A descent on the loss of the unmodified model
-    follows, which makes swaps that its slope at the present graph and each node's curvature call for. The
-    graph with the lowest loss is the result.
+    change of these sums: four nodes a swap, no evaluation. Where the layer is shown to be one sum over
+    neighbours behind a ReLU or none, or a second such sum (`layer_sums`), a sixth of the proposals go this
+    way, and swaps are then annealed on the loss itself, which can be computed swap by swap. Else a descent on
+    the loss of the unmodified model follows, which makes swaps that its slope at the present graph and each
+    node's curvature call for. The graph with the lowest loss, evaluated by the unmodified model, is the
+    result.
 
     Where only some items have to match, every swap changes the neighbours of a node that reaches them. The
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
@@ -64,9 +74,10 @@ class Rewire:
     Ours. If the sums at every hop stay the same, so do all activations, for any message-passing model; where
     messages depend on sender and receiver together (attention), or are not added up (max), the sums are a
     guide. From 100 proposals an edge on, three in four are between edges whose ends send nearly the same
-    (undirected graphs). Time: some million proposals a second for sums of 20 numbers. Memory:
-    `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for the descent a matrix of each node and
-    hop; where these took more than a GiB there is none.
+    (undirected graphs). Time: some million proposals a second for sums of 20 numbers, a few on the loss
+    behind one step of messages (there are four times as many) and a bit less than one behind two; with a time
+    limit there are no more than fit. Memory: `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for
+    the descent a matrix of each node and hop; where these took more than a GiB there is none.
     """
 
     proposals: int = 3000
@@ -121,7 +132,11 @@ class Rewire:
         )
         neighbours, edges = variables.lists_at(start)
         rewirer = Rewirer(matching, seed=0, neighbours=neighbours, edges=edges)
-        schedule = Schedule(self.scheduled(variables.lists), HOTTEST, COLDEST)
+        layer = layer_sums(problem)
+        proposals = self.scheduled(variables.lists)
+        if isinstance(layer, LayerSums):
+            proposals = -(-proposals // GUIDED)
+        schedule = Schedule(proposals, HOTTEST, COLDEST)
         chunk, reported = min(CHUNK, max(1, -(-schedule.proposals // REPORTS))), 0
         for done in rewirer.anneal(schedule, chunk=chunk):
             if (done - reported) * REPORTS < schedule.proposals:
@@ -132,13 +147,59 @@ class Rewire:
             if status is not None:
                 return search.finish(status, point)
         rewirer.restore()  # and not at every step of the descent, which it would disturb
+        if isinstance(layer, LayerSums):
+            return self._annealed_on_the_loss(problem, layer, rewirer, search)
         descent = RewireDescent(problem, rewirer, search, sums)
         if descent.memory > MOST_MEMORY_OF_DESCENT:
             return search.finish(Status.STALLED, start)
         return search.finish(descent.run(), start)
+
+    def _annealed_on_the_loss(
+        self, problem: EdgeProblem, layer: LayerSums, guided: Rewirer, search: Search
+    ) -> Solution:
+        """Go on from where the guide led, on the layer's own error."""
+        variables, lists = problem.structure, problem.structure.lists
+        rule = variables.structure.reference_edges
+        proposals = self.scheduled(lists) * (1 if layer.second else PROPOSALS_OF_ONE_STEP)
+        chance = layer.error(lists, shuffled(lists, seed=0, reference_edges=rule)[0]) / lists.num_nodes
+        rewirer = LossRewirer(
+            layer,
+            lists,
+            seed=0,
+            neighbours=guided.neighbours,
+            edges=guided.edges,
+            near=guided.near(proposals),
+            reference_edges=rule,
+            penalty=self.penalty * chance if rule == "charge" else 0.0,
+        )
+        hot, cold = WARM * chance, COLD * chance
+        if search.seconds_left is not None:
+            proposals = min(proposals, _that_fit(rewirer, hot, search.seconds_left))
+        point, status, reported = variables.point_of(guided.neighbours, guided.edges), None, 0
+        chunk = min(CHUNK // 4, max(1, -(-proposals // REPORTS)))  # about a second
+        for done in rewirer.anneal(Schedule(proposals, hot, cold), chunk=chunk):
+            if (done - reported) * REPORTS < proposals and done < proposals and not search.is_late:
+                continue
+            reported, point = done, variables.point_of(rewirer.neighbours, rewirer.edges)
+            status = self._record(problem, point, search)
+            if status is not None:
+                break
+        return search.finish(status or Status.STALLED, point)
 
     @staticmethod
     def _record(problem: EdgeProblem, point: Tensor, search: Search) -> Status | None:
         shares = problem.shares_at(problem.structure.edge_index(point))
         search.steps += 1
         return search.record(torch.clone(point), float(shares.sum()))
+
+
+def _that_fit(rewirer: LossRewirer, temperature: float, seconds: float) -> int:
+    """Proposals that fit into a time limit: a schedule that is broken off ends while it is hot."""
+    began = time.monotonic()
+    for _ in rewirer.anneal(Schedule(TIMED, temperature, temperature)):  # compiles
+        pass
+    compiled = time.monotonic()
+    for _ in rewirer.anneal(Schedule(TIMED, temperature, temperature)):
+        pass
+    each = (time.monotonic() - compiled) / TIMED
+    return max(1, int(IN_TIME * (seconds - (time.monotonic() - began)) / max(each, 1e-9)))

@@ -14,8 +14,8 @@ import torch
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.graphs.rewiring import shuffled
+from graph_metamers.synthesis.first_hop import FirstHop, require
 from graph_metamers.synthesis.precise_model import SAME, PreciseModel
-from graph_metamers.theory.first_hop import FirstHop, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
     from graph_metamers.reading import ModelView
     from graph_metamers.reading.messages import Hop
-    from graph_metamers.theory.first_hop import HopRun
+    from graph_metamers.synthesis.first_hop import HopRun
     from graph_metamers.types import Graph
 
 GRAPHS = (

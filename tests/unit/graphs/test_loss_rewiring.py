@@ -1,0 +1,133 @@
+"""Rewiring on a layer's own error, against the error computed anew."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from graph_metamers.graphs import loss_rewiring_kernel as kernel
+from graph_metamers.graphs.loss_rewiring import LayerSums, LossRewirer, SecondSums
+from graph_metamers.graphs.neighbour_lists import NeighbourLists
+from graph_metamers.graphs.rewiring import nearest_senders, shuffled
+from graph_metamers.graphs.set_matching import Schedule
+
+NODES, WIDTH, UNITS = 40, 4, 3
+
+
+def lists_of(loops: int = 0) -> NeighbourLists:
+    pairs = np.array(list(nx.barabasi_albert_graph(NODES, 2, seed=0).edges)).T
+    own = np.tile(np.arange(loops), (2, 1))
+    edge_index = np.concatenate([pairs, pairs[::-1], own], axis=1)
+    return NeighbourLists.of(edge_index, NODES, directed=False)
+
+
+def layer_of(lists: NeighbourLists, *, slope: float, two_steps: bool, alike: bool = False) -> LayerSums:
+    random = np.random.default_rng(0)
+    rest, vectors = random.normal(size=(2, NODES, WIDTH))
+    factors = random.uniform(0.5, 1.5, NODES)
+    one = LayerSums(rest, vectors, factors, slope, np.zeros((NODES, WIDTH)), None)
+    if not two_steps:
+        return LayerSums(rest, vectors, factors, slope, one.at(lists, lists.neighbours), None)
+    base, sent = random.normal(size=(NODES, UNITS)), random.normal(size=(WIDTH, UNITS))
+    own = 0.7 * sent if alike else random.normal(size=(WIDTH, UNITS))
+    keep, receive, send = random.uniform(0.5, 1.5, (3, NODES))
+    second = SecondSums(base, keep, own, receive, send, sent, np.zeros((NODES, UNITS)))
+    blank = LayerSums(rest, vectors, factors, slope, second.target, second)
+    target = blank.at(lists, lists.neighbours)
+    second = SecondSums(base, keep, own, receive, send, sent, target)
+    return LayerSums(rest, vectors, factors, slope, target, second)
+
+
+def rewirer_of(layer, lists, *, near: bool, rule="forbid"):
+    neighbours, edges = shuffled(lists, seed=1, reference_edges=rule)
+    senders = (
+        nearest_senders(layer.vectors.astype(np.float32)) if near else np.empty((NODES, 0), dtype=np.int32)
+    )
+    return LossRewirer(
+        layer, lists, seed=2, neighbours=neighbours, edges=edges, near=senders, reference_edges=rule
+    )
+
+
+CASES = [
+    (slope, steps, alike)
+    for slope in (0.0, 0.2, 1.0)
+    for steps, alike in ((False, False), (True, False), (True, True))
+]
+
+
+@pytest.mark.parametrize(("slope", "two_steps", "alike"), CASES)
+def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, monkeypatch):
+    """Every swap is taken; sums, messages and errors are then those computed from the lists."""
+    lists = lists_of(loops=2)
+    layer = layer_of(lists, slope=slope, two_steps=two_steps, alike=alike)
+    kept = {}
+    name = "rewire_two_steps" if two_steps else "rewire_one_step"
+    original = getattr(kernel, name)
+
+    def noted(*arguments):
+        kept["sums"], kept["errors"], kept["messages"] = arguments[0], arguments[4], arguments[5]
+        return original(*arguments)
+
+    monkeypatch.setattr(kernel, name, noted)
+    rewirer = rewirer_of(layer, lists, near=True)
+    for _ in rewirer.anneal(Schedule(3000, 1e9, 1e9)):
+        pass
+    assert rewirer.accepted > 500
+    assert kept["sums"] == pytest.approx(layer.sums_at(lists, rewirer.neighbours), abs=1e-9)
+    if two_steps:
+        assert kept["errors"] == pytest.approx(layer.at(lists, rewirer.neighbours) - layer.target, abs=1e-9)
+        messages = layer.hidden(layer.sums_at(lists, rewirer.neighbours)) @ layer.second.sent
+        assert kept["messages"] == pytest.approx(messages, abs=1e-9)
+
+
+@pytest.mark.parametrize(("slope", "two_steps", "alike"), CASES)
+def test_without_temperature_the_error_only_falls(slope, two_steps, alike):
+    lists = lists_of()
+    layer = layer_of(lists, slope=slope, two_steps=two_steps, alike=alike)
+    rewirer = rewirer_of(layer, lists, near=False)
+    errors = [rewirer.error, *(rewirer.error for _ in rewirer.anneal(Schedule(4000, 0.0, 0.0), chunk=400))]
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(errors))
+    assert errors[-1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize("rule", ["forbid", "free"])
+@pytest.mark.parametrize("two_steps", [False, True])
+def test_degrees_stay_and_no_edge_is_doubled(two_steps, rule):
+    lists = lists_of(loops=2)
+    layer = layer_of(lists, slope=0.0, two_steps=two_steps)
+    rewirer = rewirer_of(layer, lists, near=True, rule=rule)
+    for _ in rewirer.anneal(Schedule(5000, 1.0, 0.01)):
+        pass
+    before, after = (
+        lists.edge_index(*pair)
+        for pair in ((lists.neighbours, lists.edges), (rewirer.neighbours, rewirer.edges))
+    )
+    edges = set(map(tuple, after.T))
+    assert len(edges) == after.shape[1]
+    assert edges == {(b, a) for a, b in edges}
+    assert np.array_equal(np.bincount(after[1]), np.bincount(before[1]))
+    assert {(a, b) for a, b in edges if a == b} == {(0, 0), (1, 1)}
+    if rule == "forbid":
+        common = edges & set(map(tuple, before.T))
+        assert len(common) <= 4 + 2  # loops, and what no swap could move
+
+
+def test_the_same_seed_gives_the_same_graph():
+    lists = lists_of()
+    layer = layer_of(lists, slope=0.0, two_steps=True)
+    first, second = (rewirer_of(layer, lists, near=True) for _ in range(2))
+    for rewirer in (first, second):
+        for _ in rewirer.anneal(Schedule(2000, 1.0, 0.01)):
+            pass
+    assert np.array_equal(first.neighbours, second.neighbours)
+
+
+def test_other_chunks_change_nothing_but_rounding():
+    lists = lists_of()
+    layer = layer_of(lists, slope=0.0, two_steps=True)
+    rewirer = rewirer_of(layer, lists, near=True)
+    done = list(rewirer.anneal(Schedule(1000, 1.0, 0.01), chunk=300))
+    assert done == [300, 600, 900, 1000]
