@@ -29,6 +29,7 @@ from graph_metamers.auditing.rules import compare, kind_of, majority
 from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
 from graph_metamers.metrics.intervals import MEASURED_COVERAGE
 from graph_metamers.synthesis import Status
+from graph_metamers.synthesis.metamer import proposed_swaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,9 +280,7 @@ def _failed_sentence(layer: LayerAudit) -> str:
 
 def _proposals(layer: LayerAudit) -> str:
     """Swaps of edges that a search proposed beside its steps; nothing where there were none."""
-    varied = layer.metamer.config.get("vary")
-    edges = varied.get("edges") if isinstance(varied, dict) else None
-    proposals = edges.get("proposals") if isinstance(edges, dict) else None
+    proposals = proposed_swaps(layer.metamer.config)
     return "" if proposals is None else f"{proposals} proposals and "
 
 

@@ -140,7 +140,7 @@ class Metamer:
         edges = self._edges
         if edges is None or self.status in _LOSS_MET:
             return self.status.message
-        proposals = edges.get("proposals")
+        proposals = proposed_swaps(self.config)
         budget = "" if proposals is None else f"{proposals} proposals and "
         began = "start" if self.config.get("init") != "noise" else "random graph"
         if began == "random graph" and self._features_vary:
@@ -226,3 +226,15 @@ def final_status(search: Status, loss: float, distance: float, *, tolerance: flo
 def count_statuses(statuses: tuple[Status, ...]) -> dict[str, int]:
     """How many items ended how, by the status's value."""
     return {status.value: count for status, count in Counter(statuses).items()}
+
+
+def proposed_swaps(config: Mapping[str, Json]) -> Json:
+    """Swaps of edges that a search proposed, by its record; `None` of a search that proposes none.
+
+    What the solver says it did; else what was scheduled.
+    """
+    findings, varied = config.get("findings"), config.get("vary")
+    if isinstance(findings, dict) and "proposals" in findings:
+        return findings["proposals"]
+    edges = varied.get("edges") if isinstance(varied, dict) else None
+    return edges.get("proposals") if isinstance(edges, dict) else None

@@ -148,7 +148,7 @@ def _apart(nodes: Sequence[int], lists: NeighbourLists) -> list[list[int]]:
         near = {node, *lists.neighbours[lists.starts[node] : lists.starts[node + 1]].tolist()}
         for taken, group in groups:
             if taken.isdisjoint(near):
-                taken |= near
+                taken.update(near)
                 group.append(node)
                 break
         else:
@@ -218,7 +218,8 @@ def _mean_of_known(rows: Floats) -> Floats:
     """Mean of each row without nan; nan where nothing is known."""
     known = np.isfinite(rows)
     total, count = np.where(known, rows, 0.0).sum(axis=1), known.sum(axis=1)
-    return np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0)
+    return mean
 
 
 def _deviation(

@@ -200,8 +200,11 @@ def test_a_search_that_found_nothing_says_how_far_it_came():
     graph = drawn()
     metamer = gm.generate(BASIC["gcn"](), graph, "output", budget=gm.Budget(steps=60), **options)
     assert not metamer.is_metamer
+    # A sixth by the guide, and all on the loss.
+    proposals = metamer.config["findings"]["proposals"]
+    assert proposals == -(-20 * graph.num_edges // 6) + 20 * graph.num_edges
     expected = (
-        f"Not found within a budget of {20 * graph.num_edges} proposals and 60 steps: "
+        f"Not found within a budget of {proposals} proposals and 60 steps: "
         f"best loss {metamer.activation_loss:.3g}, random graph {metamer.start_loss:.3g}."
     )
     assert metamer.status is gm.Status.MAX_STEPS

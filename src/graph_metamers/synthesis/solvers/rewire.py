@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
+    from graph_metamers.types import Json
 
 HOTTEST, COLDEST = 1.0, 0.001  # of the guide, in units of what one neighbour more costs
 WARM, COLD = 0.03, 0.0005  # of the loss itself, in units of a node's share of a random graph's
@@ -106,7 +107,8 @@ class Rewire:
             return solution
         apart = problem.structure.told_apart(solution.point)
         changed = np.unique(lists.graphs[lists.owners[lists.wanted]])
-        return replace(solution, findings={"graphs_not_told_apart": int((~apart[changed]).sum())})
+        told = {"graphs_not_told_apart": int((~apart[changed]).sum())}
+        return replace(solution, findings={**solution.findings, **told})
 
     def _rewired(self, problem: EdgeProblem, start: Tensor, search: Search) -> Solution:
         variables = problem.structure
@@ -148,16 +150,16 @@ class Rewire:
                 return search.finish(status, point)
         rewirer.restore()  # and not at every step of the descent, which it would disturb
         if isinstance(layer, LayerSums):
-            return self._annealed_on_the_loss(problem, layer, rewirer, search)
+            return self._annealed_on_the_loss(problem, layer, rewirer, search, before=schedule.proposals)
         descent = RewireDescent(problem, rewirer, search, sums)
         if descent.memory > MOST_MEMORY_OF_DESCENT:
             return search.finish(Status.STALLED, start)
         return search.finish(descent.run(), start)
 
     def _annealed_on_the_loss(
-        self, problem: EdgeProblem, layer: LayerSums, guided: Rewirer, search: Search
+        self, problem: EdgeProblem, layer: LayerSums, guided: Rewirer, search: Search, *, before: int
     ) -> Solution:
-        """Go on from where the guide led, on the layer's own error."""
+        """Go on from where the guide led after so many proposals, on the layer's own error."""
         variables, lists = problem.structure, problem.structure.lists
         rule = variables.structure.reference_edges
         proposals = self.scheduled(lists) * (1 if layer.second else PROPOSALS_OF_ONE_STEP)
@@ -184,7 +186,9 @@ class Rewire:
             status = self._record(problem, point, search)
             if status is not None:
                 break
-        return search.finish(status or Status.STALLED, point)
+        findings: dict[str, Json] = {"proposals": before + reported}
+        # The proposals are the budget of this search; its steps are only looked at between them.
+        return replace(search.finish(status or Status.MAX_STEPS, point), findings=findings)
 
     @staticmethod
     def _record(problem: EdgeProblem, point: Tensor, search: Search) -> Status | None:
