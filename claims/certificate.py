@@ -26,7 +26,7 @@ SEEDS = range(3)
 LAYER = "conv.0"  # before the activation function
 SECONDS = 60
 WITHIN = 5  # times the bound: what rewiring reaches at the most
-SOLVER = gm.Rewire(proposals=6000)
+SOLVER = gm.Rewire()
 BUDGET = gm.Budget(steps=400)
 
 
