@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from graph_metamers.inputs import Structure
     from graph_metamers.types import Forward, Graph, Transform
 
-MAX_DEGREE = (
-    2  # of nodes whose choices are looked through: with three neighbours each takes a third of a second
-)
+MAX_DEGREE = 2  # of nodes whose choices are looked through: with three neighbours a third of a second each
 SECONDS = 20.0  # for a layer
 
 

@@ -236,7 +236,8 @@ def _predicted(layer: LayerTheory) -> str:
     found = interval_over_starts(predicted.correlations, (-1.0, 1.0))
     begin = (
         f"Prediction against achievement at {layer.layer}: derivatives leave "
-        f"{percent(predicted.mean_share)} of a node's own directions free, up to a loss of {predicted.tolerance:g}"
+        f"{percent(predicted.mean_share)} of a node's own directions free, up to a "
+        f"loss of {predicted.tolerance:g}"
     )
     if not math.isfinite(found.estimate):
         return f"{begin}; over {predicted.num_nodes} nodes nothing varies that could be compared."

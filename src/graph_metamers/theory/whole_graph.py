@@ -169,7 +169,8 @@ def _closed_form(reader: LayerReader, largest: int) -> _Rank | None:
     if min(rows * width, reader.features.numel()) <= largest or min(rows, len(reader.features)) > largest:
         return None
     form = product_form(reader.program, reader.features)
-    return None if form is None else _Rank(*form_rank(form, reader.num_features))
+    found = None if form is None else form_rank(form, reader.num_features)
+    return None if found is None else _Rank(*found)
 
 
 def _exact(reader: LayerReader, largest: int) -> _Rank | None:

@@ -168,8 +168,11 @@ def free_shares(
             spent += float(min(ball.matrix.shape)) * ball.matrix.numel()
             if work is not None and spent > work:
                 break
-    done, shares, items, sizes = (torch.tensor(column) for column in zip(*rows, strict=True))
-    return FreeShares(layer, done, shares.double(), items, sizes, float(tolerance))
+    done, shares, items, sizes = zip(*rows, strict=True)
+    counts = (torch.tensor(column) for column in (items, sizes))
+    return FreeShares(
+        layer, torch.tensor(done), torch.tensor(shares, dtype=torch.float64), *counts, float(tolerance)
+    )
 
 
 def _ridge(reader: LayerReader, tolerance: float) -> float:
@@ -264,4 +267,4 @@ def _fixed_softly(ball: _Ball, ridge: float) -> float:
     gram = matrix.mT @ matrix
     gram.diagonal().add_(ridge)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    return float((ball.own.stop - ball.own.start) - ridge * inverse.diagonal()[ball.own].sum())
+    return ball.own.stop - ball.own.start - ridge * float(inverse.diagonal()[ball.own].sum())
