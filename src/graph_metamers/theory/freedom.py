@@ -88,6 +88,11 @@ class _Ball:
     items: int
     nodes: int
 
+    @property
+    def columns(self) -> int:
+        """Columns of the node itself, r."""
+        return self.matrix.shape[1] // self.nodes
+
 
 def free_shares(
     model: nn.Module,
@@ -169,9 +174,13 @@ def free_shares(
             if work is not None and spent > work:
                 break
     done, shares, items, sizes = zip(*rows, strict=True)
-    counts = (torch.tensor(column) for column in (items, sizes))
     return FreeShares(
-        layer, torch.tensor(done), torch.tensor(shares, dtype=torch.float64), *counts, float(tolerance)
+        layer=layer,
+        index=torch.tensor(done),
+        shares=torch.tensor(shares, dtype=torch.float64),
+        items=torch.tensor(items),
+        ball=torch.tensor(sizes),
+        tolerance=float(tolerance),
     )
 
 
@@ -234,7 +243,7 @@ def _ball(node: int, jacobians: Sequence[tuple[Ints, Tensor]], reader: LayerRead
 
 def _share(ball: _Ball, ridge: float, reader: LayerReader) -> float:
     """tr[(I - P)_vv] over the directions that are read, P the projector on the rows of J or its soft form."""
-    directions = min(reader.rank, ball.own.stop - ball.own.start)
+    directions = min(reader.rank, ball.columns)
     if not directions:
         return 1.0
     fixed = _fixed_softly(ball, ridge) if ridge else _fixed(ball, reader)
@@ -267,4 +276,4 @@ def _fixed_softly(ball: _Ball, ridge: float) -> float:
     gram = matrix.mT @ matrix
     gram.diagonal().add_(ridge)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    return ball.own.stop - ball.own.start - ridge * float(inverse.diagonal()[ball.own].sum())
+    return ball.columns - ridge * float(inverse.diagonal()[ball.own].sum())
