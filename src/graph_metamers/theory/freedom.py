@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from graph_metamers.errors import ModelError, ParameterError
-from graph_metamers.parameters import check_real
+from graph_metamers.errors import ModelError
+from graph_metamers.parameters import check_layer, check_real
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis.preparing import chosen_items
@@ -154,8 +154,7 @@ def free_shares(
     check_real("tolerance", tolerance, low=0)
     if work is not None:
         check_real("work", work, low=0, low_included=False)
-    if not isinstance(layer, str):
-        raise ParameterError("layer", "the name of one layer", layer)
+    check_layer("layer", layer)
     view = ModelView(model, forward, transform)
     with view.borrow():
         reader = layer_readers(view, graph, [layer])[layer]
