@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graph_metamers.auditing.theory import FreedomPrediction
-from graph_metamers.report.spectra import LEAST, spectrum_figure
+from graph_metamers.report.spectra import LEAST, spectrum_figure, spectrum_plot
 from graph_metamers.report.theory import ACTIVATION_COLUMNS, LAYER_COLUMNS, _mean, theory_section
 
 
@@ -49,10 +49,10 @@ def test_means_of_counts_are_shown_with_one_decimal(value, shown):
     assert _mean(value) == shown
 
 
-def predicting(audit, correlations):
+def predicting(audit, correlations, num_nodes=50):
     """The audit with these correlations at its first layer, and none at the others."""
     first, *others = audit.theory.layers
-    told = FreedomPrediction(num_nodes=50, tolerance=1e-3, mean_share=0.25, correlations=correlations)
+    told = FreedomPrediction(num_nodes=num_nodes, tolerance=1e-3, mean_share=0.25, correlations=correlations)
     layers = (replace(first, predicted=told), *(replace(layer, predicted=None) for layer in others))
     return replace(audit, theory=replace(audit.theory, layers=layers))
 
@@ -107,10 +107,38 @@ def test_a_spectrum_shows_medians_and_a_band_over_nodes(image_audits):
     figure = spectrum_figure(lines)
     assert len(figure.data) == len(lines)
     for drawn, (_, layer) in zip(figure.data, lines, strict=True):
-        low, middle, high = np.maximum(np.array(layer.spectrum), LEAST).T
+        values = np.array(layer.spectrum)
+        low, middle, high = values[values[:, 1] >= LEAST].T
+        edge = 10 ** figure.layout.yaxis.range[0]
         assert drawn.y == pytest.approx(middle)
         assert np.array(drawn.y) + np.array(drawn.error_y.array) == pytest.approx(high)
-        assert np.array(drawn.y) - np.array(drawn.error_y.arrayminus) == pytest.approx(low)
-        assert np.round(drawn.x).tolist() == list(range(1, layer.units + 1))
+        assert np.array(drawn.y) - np.array(drawn.error_y.arrayminus) == pytest.approx(np.maximum(low, edge))
+        assert np.round(drawn.x).tolist() == list(range(1, len(middle) + 1))
+        assert figure.layout.xaxis.range[1] >= layer.units
     assert figure.layout.yaxis.type == "log"
     assert 10 ** figure.layout.yaxis.range[0] <= min(min(drawn.y) for drawn in figure.data)
+
+
+def test_directions_that_the_median_node_does_not_see_are_not_drawn(image_audits):
+    from graph_metamers.report.labels import model_labels  # noqa: PLC0415
+
+    layer = replace(
+        image_audits[0].theory.layers[0], spectrum=((1.0, 1.0, 1.0), (0.0, 0.3, 0.5), (0.0, 0.0, 0.4))
+    )
+    lines = [(model_labels(image_audits)[0], layer)]
+    figure = spectrum_figure(lines)
+    (drawn,) = figure.data
+    assert list(drawn.y) == [1.0, 0.3]
+    assert drawn.y[1] - drawn.error_y.arrayminus[1] == pytest.approx(10 ** figure.layout.yaxis.range[0])
+    assert "at direction 2 of 3" in spectrum_plot("plot", "heading", lines).alt
+
+
+@pytest.mark.parametrize(
+    ("num_nodes", "told"), [(20, "do not tell"), (30, "moved farther"), (200, "moved farther")]
+)
+def test_starts_that_agree_do_not_make_few_nodes_many(word_audit, num_nodes, told):
+    # 0.45 at 20 nodes is less than two standard errors over nodes, sqrt(1.06 / 16) of Fisher's z.
+    audit = predicting(word_audit, (0.44, 0.45, 0.46), num_nodes)
+    (entry,) = theory_section([audit]).models
+    (said,) = [sentence for sentence in entry.sentences if sentence.startswith("Prediction against")]
+    assert told in said

@@ -27,7 +27,7 @@ MOST_NODES = 300  # that are looked at, drawn at random
 MOST_FOR_ACTIVATIONS = 12  # of these, at random too: activation functions cost passes of the whole graph
 MOST_PREDICTED = 100  # nodes whose freedom is predicted
 WORK = 4e10  # multiplications for that at one layer
-FEWEST_PREDICTED = 20
+FEWEST_PREDICTED = 50  # fewer nodes say nothing about a correlation
 BAND = (0.1, 0.5, 0.9)  # quantiles of singular values over nodes
 
 

@@ -182,8 +182,8 @@ def _proof(model: ModelLabel, layer: LayerAudit, floor: StructureFloor) -> str:
     least = min(start.activation_loss for start in layer.starts)
     return (
         f"{where}: none below {loss_number(rounded_down(floor.bound))} is possible; found "
-        f"{loss_number(least)}, {number(least / floor.bound, 1)} times as much. Nothing is proved of nodes with "
-        f"{percent(floor.unproved_energy, 0)} of the layer's energy."
+        f"{loss_number(least)}, {number(least / floor.bound, 1)} times as much. Nothing is proved of "
+        f"nodes with {percent(floor.unproved_energy, 0)} of the layer's energy."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graph_metamers.auditing import Audit, DatasetCard
-    from graph_metamers.auditing.theory import FeatureReading, LayerTheory, Theory
+    from graph_metamers.auditing.theory import FeatureReading, FreedomPrediction, LayerTheory, Theory
+    from graph_metamers.metrics import Interval
     from graph_metamers.report.labels import ModelLabel
     from graph_metamers.report.plots import LegendEntry, Plot
 
@@ -32,6 +33,7 @@ LAYER_COLUMNS = (
 )
 ACTIVATION_COLUMNS = ("Function", "Closed units", "Directions it hides", "Change of volume, nats")
 MOST_NAMED = 8
+FEWEST_FOR_Z = 10  # nodes from which on the interval over nodes is near enough
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def _predicted(layer: LayerTheory) -> str:
     """Whether derivatives foretold which nodes the searches moved far."""
     predicted = layer.predicted
     assert predicted is not None  # noqa: S101 (asked by the caller)
-    found = interval_over_starts(predicted.correlations, (-1.0, 1.0))
+    found = _over_starts_and_nodes(predicted)
     begin = (
         f"Prediction against achievement at {layer.layer}: derivatives leave "
         f"{percent(predicted.mean_share)} of a node's own directions free, up to a "
@@ -253,6 +255,21 @@ def _predicted(layer: LayerTheory) -> str:
         f"{begin}; {says} (rank correlation {shown}{interval} over {predicted.num_nodes} nodes, number of "
         "neighbours taken out, 0 by chance)."
     )
+
+
+def _over_starts_and_nodes(predicted: FreedomPrediction) -> Interval:
+    """The mean correlation; ends of its interval are the farther ones of that over starts and that over nodes.
+
+    All starts move the same nodes: that they agree does not make few nodes many. Over nodes: Fisher's z with
+    the variance 1.06 / (n - 3) of Spearman's correlation (Fieller, Hartley and Pearson 1957), and one node
+    less for the degrees that are taken out.
+    """
+    starts = interval_over_starts(predicted.correlations, (-1.0, 1.0))
+    if not math.isfinite(starts.low) or predicted.num_nodes < FEWEST_FOR_Z or abs(starts.estimate) >= 1:
+        return starts
+    reach = 1.96 * math.sqrt(1.06 / (predicted.num_nodes - 4))
+    low, high = (math.tanh(math.atanh(starts.estimate) + side * reach) for side in (-1, 1))
+    return replace(starts, low=min(starts.low, low), high=max(starts.high, high))
 
 
 def _named(card: DatasetCard, features: FeatureReading | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
