@@ -258,7 +258,7 @@ def _predicted(layer: LayerTheory) -> str:
 
 
 def _over_starts_and_nodes(predicted: FreedomPrediction) -> Interval:
-    """The mean correlation; ends of its interval are the farther ones of that over starts and that over nodes.
+    """The mean correlation; its interval holds both the one over starts and the one over nodes.
 
     All starts move the same nodes: that they agree does not make few nodes many. Over nodes: Fisher's z with
     the variance 1.06 / (n - 3) of Spearman's correlation (Fieller, Hartley and Pearson 1957), and one node
