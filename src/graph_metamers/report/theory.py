@@ -147,7 +147,7 @@ def _spectra(audits: Sequence[Audit]) -> tuple[Plot, ...]:
     for label, audit in zip(model_labels(audits), audits, strict=True):
         depths = {layer.name: layer.depth for layer in audit.layers}
         for layer in audit.theory.layers if audit.theory else ():
-            if layer.spectrum:
+            if layer.spectrum and layer.layer in depths:
                 lines.setdefault(depths[layer.layer], []).append((label, layer))
     return tuple(
         spectrum_plot(f"plot-spectrum-{depth}", listed(sorted({layer.layer for _, layer in there})), there)
