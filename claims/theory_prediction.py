@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 
 FOLDER = ARTEFACTS / "theory"
 SEEDS = range(5)  # of training, and of the start
-NUM_NODES = 150
+NUM_NODES = 100
 LAYERS = ("act.0", "output")
 MODELS = ("gcn", "sage")
 OBJECTIVES = ("match", "farthest")

@@ -82,6 +82,19 @@ def check_real(
     return number
 
 
+def check_layer(name: str, value: object) -> str:
+    """Return `value` if it can be the name of one layer: a `str`.
+
+    Raises
+    ------
+    ParameterError
+        If it is something else, such as a list of names.
+    """
+    if not isinstance(value, str):
+        raise ParameterError(name, "the name of one layer", value)
+    return value
+
+
 def check_flag(name: str, value: object) -> bool:
     """Return `value` if it is a `bool`.
 

@@ -25,7 +25,13 @@ def test_edges_vary_where_that_is_asked_for(call):
     (front,) = said["fronts"]
     assert front["layer"] == ["act.0"]
     assert front["points"][0] == [1.0, 0.0, 1.0, 0.0]
-    assert gm.load_audit("out").layers[0].front.random_loss == front["random_loss"]
+    (floor,) = said["floors"]
+    assert floor["layer"] == "act.0"
+    assert floor["bound"] == "Infinity"
+    assert "node 33 has 17 neighbours" in floor["why"]
+    loaded = gm.load_audit("out").layers[0]
+    assert loaded.front.random_loss == front["random_loss"]
+    assert loaded.floor.why == floor["why"]
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert 'id="structure"' in page
     assert "visible_distance" not in Path("out/nodes.csv").read_text(encoding="utf-8").splitlines()[0]

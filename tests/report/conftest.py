@@ -79,12 +79,17 @@ def hostile_audit(karate, word_audit):
         )
         for layer in word_audit.layers
     )
+    theory = replace(
+        word_audit.theory,
+        layers=tuple(replace(layer, layer=names[layer.layer]) for layer in word_audit.theory.layers),
+    )
     finding = Finding("code", "warning", f"no {SCRIPT}", f"{BOLD}", f"Remove {SCRIPT}")
     return replace(
         word_audit,
         model_name=f"GCN {BOLD}{SCRIPT}",
         dataset=card,
         layers=layers,
+        theory=theory,
         checks=CheckReport((finding,)),
         config={**word_audit.config, "note": SCRIPT, "model": {f"{BOLD}key": SCRIPT}},
     )

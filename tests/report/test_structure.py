@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -13,6 +14,8 @@ import torch
 from torch_geometric.utils import homophily
 
 import graph_metamers as gm
+from graph_metamers.auditing.floors import rounded_down
+from graph_metamers.auditing.layer_results import StructureFloor
 from graph_metamers.report import expected_sections
 from graph_metamers.report.front_figures import agreement_figure, front_curve, loss_figure
 from graph_metamers.report.gates import evidence_section
@@ -273,3 +276,59 @@ def test_hostile_names_are_no_markup(edge_audit):
     for figure in figures:
         assert not re.search(r"<(?!br>|sup>|/sup>)", json.dumps(json.loads(figure)))
     assert len(model_labels([audit])) == 1
+
+
+def with_floor(edge_audit, floor):
+    """The audit with what is proved of its first layer, and nothing said of the other."""
+    first, *others = edge_audit.layers
+    layers = (replace(first, floor=floor), *(replace(layer, floor=None) for layer in others))
+    return replace(edge_audit, layers=layers)
+
+
+def least_loss(layer):
+    return min(start.activation_loss for start in layer.starts)
+
+
+def test_a_bound_is_told_beside_what_was_found(edge_audit):
+    least = least_loss(edge_audit.layers[0])
+    audit = with_floor(edge_audit, StructureFloor(least / 4, 0.3))
+    (proof,) = structure_section([audit]).proofs
+    assert proof.startswith("GCN at act.0: none below ")
+    assert "4.0 times as much" in proof
+    assert "30% of the layer's energy" in proof
+    (said,) = [sentence for sentence in gm.verdict(audit) if sentence.startswith("Proved at")]
+    assert f"has a loss below {rounded_down(least / 4):.2g}; the lowest that was found is {least:.2g}" in said
+    tolerance = audit.layers[0].metamer.tolerance
+    assert (f"so {tolerance:g} cannot be met there" in said) == (least / 4 > tolerance)
+    assert proof in html.unescape(body([audit]))
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_that_a_tolerance_cannot_be_met_is_said_only_where_the_bound_is_above_it(edge_audit, above):
+    tolerance = edge_audit.layers[0].metamer.tolerance
+    audit = with_floor(edge_audit, StructureFloor(tolerance * (2 if above else 0.5), 0.0))
+    assert any("cannot be met there without edges" in said for said in gm.verdict(audit)) == above
+
+
+@pytest.mark.parametrize(
+    ("floor", "says"),
+    [
+        (StructureFloor(0.0, 1.0), "nothing is proved; a loss of 0 may be possible."),
+        (StructureFloor(0.0, 1.0, "its messages differ"), "nothing is proved (its messages differ)."),
+        (
+            StructureFloor(math.inf, 0.5, "There is no graph: node 1 has 9 neighbours."),
+            "There is no graph: node 1 has 9 neighbours. What was found keeps some.",
+        ),
+    ],
+)
+def test_where_nothing_is_proved_it_is_said_and_the_verdict_is_silent(edge_audit, floor, says):
+    audit = with_floor(edge_audit, floor)
+    assert structure_section([audit]).proofs == (f"GCN at act.0: {says}",)
+    assert says in html.unescape(body([audit]))
+    assert not any("Proved" in sentence for sentence in gm.verdict(audit))
+
+
+def test_without_floors_nothing_is_said_of_proofs(edge_audit):
+    audit = with_floor(edge_audit, None)
+    assert structure_section([audit]).proofs == ()
+    assert "What is certainly" not in body([audit])

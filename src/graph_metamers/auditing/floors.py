@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.layer_results import StructureFloor
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from graph_metamers.inputs import Structure
     from graph_metamers.types import Forward, Graph, Transform
 
-MAX_DEGREE = (
-    2  # of nodes whose choices are looked through: with three neighbours each takes a third of a second
-)
+MAX_DEGREE = 2  # of nodes whose choices are looked through: with three neighbours a third of a second each
 SECONDS = 20.0  # for a layer
 
 
@@ -51,4 +50,18 @@ def structure_floor(
         )
     except ModelError as error:
         return StructureFloor(0.0, 1.0, str(error))
-    return StructureFloor(proved.bound, proved.unproved_energy)
+    why = proved.message if math.isinf(proved.bound) else ""
+    return StructureFloor(proved.bound, proved.unproved_energy, why)
+
+
+def rounded_down(bound: float) -> float:
+    """A positive lower bound with two digits: never rounded up, since more is not proved.
+
+    Examples
+    --------
+    >>> rounded_down(0.05598), rounded_down(0.0999), rounded_down(0.25)
+    (0.055, 0.099, 0.25)
+    """
+    nearest = float(f"{bound:.2g}")
+    size = 10.0 ** (math.floor(math.log10(bound)) - 1)
+    return nearest if nearest <= bound else float(f"{nearest - size:.2g}")

@@ -128,7 +128,7 @@ def _floor(stored: Mapping[str, Any] | None) -> StructureFloor | None:
     if stored is None:
         return None
     bound, unproved = (to_number(stored[name]) for name in ("bound", "unproved_energy"))
-    return StructureFloor(bound, unproved, stored["refusal"])
+    return StructureFloor(bound, unproved, stored["why"])
 
 
 def _measures(stored: Mapping[str, Any], *, of_edges: bool = False) -> dict[str, Measure]:

@@ -64,16 +64,17 @@ class StructureFloor:
     Attributes
     ----------
     bound
-        No such graph has a lower activation loss at the layer; 0 where nothing is proved.
+        No such graph has a lower activation loss at the layer; 0 where nothing is proved, infinite where
+        there is no such graph.
     unproved_energy
         Share of the layer's energy at nodes of which nothing is proved, [0, 1].
-    refusal
-        Why nothing could be computed for this layer; else empty.
+    why
+        Why nothing could be computed for this layer, or why there is no such graph; else empty.
     """
 
     bound: float
     unproved_energy: float
-    refusal: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
 MOST_NODES = 300  # that are looked at, drawn at random
 MOST_FOR_ACTIVATIONS = 12  # of these, at random too: activation functions cost passes of the whole graph
-MOST_PREDICTED, WORK = (
-    100,
-    4e10,
-)  # nodes whose freedom is predicted, and multiplications for that at one layer
-FEWEST_PREDICTED = 20
+MOST_PREDICTED = 100  # nodes whose freedom is predicted
+WORK = 4e10  # multiplications for that at one layer
+FEWEST_PREDICTED = 50  # fewer nodes say nothing about a correlation
 BAND = (0.1, 0.5, 0.9)  # quantiles of singular values over nodes
 
 
@@ -201,7 +199,8 @@ def theory_of(
     order = torch.randperm(dataset.num_nodes, generator=generator_for("theory", seed))
     index, few = (order[:most].sort().values for most in (MOST_NODES, MOST_FOR_ACTIVATIONS))
     roles = {layer.name: layer.role for layer in ModelView(model, forward, transform).layers(graph)}
-    found, refusals = [], []
+    found: list[LayerTheory] = []
+    refusals: list[str] = []
     for layer in layers:
         try:
             counted = _layer_theory(local_metamer_dimension(model, graph, layer, index=index, **calling))

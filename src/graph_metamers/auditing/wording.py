@@ -25,6 +25,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.floors import rounded_down
 from graph_metamers.auditing.rules import compare, kind_of, majority
 from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
 from graph_metamers.metrics.intervals import MEASURED_COVERAGE
@@ -198,7 +199,7 @@ def _floor_sentences(audit: Audit) -> list[str]:
             beyond = f", so {layer.metamer.tolerance:g} cannot be met there without edges of the reference"
         sentences.append(
             f"Proved at {layer.name}: no graph with the same degrees and no edge of the reference has a loss "
-            f"below {floor.bound:.2g}; the lowest that was found is {least:.2g}{beyond}."
+            f"below {rounded_down(floor.bound):.2g}; the lowest that was found is {least:.2g}{beyond}."
         )
     return sentences
 

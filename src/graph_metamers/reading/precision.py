@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch_geometric.data import Data, HeteroData
 
 from graph_metamers.errors import LayerNotFoundError, ParameterError
 
@@ -28,6 +29,13 @@ def double_graph(graph: Graph) -> Graph:
 def double_model(view: ModelView) -> ModelView:
     """A copy of the model in float64, called in the same way."""
     return replace(view, model=copy.deepcopy(view.model).double())
+
+
+def require_graph(graph: object) -> None:
+    """Raise `ParameterError` if something is no graph, such as a data set."""
+    if not isinstance(graph, Data | HeteroData):
+        must = "a Data, Batch or HeteroData"
+        raise ParameterError("graph", must, type(graph).__name__, mend="Of a data set it is dataset.graph")
 
 
 def in_float64(
@@ -53,8 +61,9 @@ def in_float64(
     LayerNotFoundError
         If a name is no layer of the model.
     ParameterError
-        If the model cannot be copied, or does not run in float64.
+        If the graph is none, or the model cannot be copied, or does not run in float64.
     """
+    require_graph(graph)
     precise = double_graph(graph)
     try:
         own = double_model(view)

@@ -20,31 +20,35 @@ if TYPE_CHECKING:
     from graph_metamers.report.labels import ModelLabel
 
 LEAST = 1e-6
-"""Where smaller singular values, and those that are 0, are drawn."""
+"""Smaller singular values, over the largest, are not drawn: they are rounding, or as good as not seen."""
 
 Line = tuple["ModelLabel", "LayerTheory"]
 
 
 def spectrum_plot(identifier: str, heading: str, lines: Sequence[Line]) -> Plot:
     """Singular values of the Jacobians of a layer's nodes, one line a model."""
-    ends = [
-        f"{model.flagged}: {loss_number(layer.spectrum[-1][1])} at direction {len(layer.spectrum)}"
-        for model, layer in lines
-    ]
+    ends = [f"{model.flagged}: {_end(layer)}" for model, layer in lines]
     alt = f"Singular value over the largest, median over nodes, falls from 1 to: {'; '.join(ends)}"
     return plot(identifier, spectrum_figure(lines), heading=heading, alt=alt)
+
+
+def _end(layer: LayerTheory) -> str:
+    """The last direction that the median node sees."""
+    seen = sum(row[1] >= LEAST for row in layer.spectrum)
+    return f"{loss_number(layer.spectrum[seen - 1][1])} at direction {seen} of {len(layer.spectrum)}"
 
 
 def spectrum_figure(lines: Sequence[Line]) -> go.Figure:
     """Singular values over the largest of the same node: medians, and bars from 10% to 90% of the nodes."""
     figure = go.Figure()
-    least = min((max(LEAST, row[0]) for _, layer in lines for row in layer.spectrum), default=LEAST)
+    drawn = [value for _, layer in lines for row in layer.spectrum if row[1] >= LEAST for value in row[:2]]
+    bottom = math.floor(math.log10(min(value for value in drawn if value >= LEAST)) * 2) / 2
+    edge = 10 ** (bottom - 0.05)
     for place, (model, layer) in enumerate(lines):
         colour = series_colour(model.index).light
         shift = 0.08 * (place - (len(lines) - 1) / 2)  # bars of models that agree would hide each other
-        low, middle, high = (
-            [max(LEAST, value) for value in column] for column in zip(*layer.spectrum, strict=True)
-        )
+        seen = [row for row in layer.spectrum if row[1] >= LEAST]
+        low, middle, high = (list(column) for column in zip(*seen, strict=True))
         figure.add_scatter(
             x=[number + 1 + shift for number in range(len(middle))],
             y=middle,
@@ -52,7 +56,7 @@ def spectrum_figure(lines: Sequence[Line]) -> go.Figure:
                 "type": "data",
                 "symmetric": False,
                 "array": [top - at for top, at in zip(high, middle, strict=True)],
-                "arrayminus": [at - bottom for at, bottom in zip(middle, low, strict=True)],
+                "arrayminus": [at - max(edge, under) for at, under in zip(middle, low, strict=True)],
                 "color": colour,
                 "thickness": 1,
                 "width": 2,
@@ -67,8 +71,8 @@ def spectrum_figure(lines: Sequence[Line]) -> go.Figure:
             ],
             hoverinfo="text",
         )
-    bottom = math.floor(math.log10(least) * 2) / 2
+    width = max(len(layer.spectrum) for _, layer in lines)
     figure.update_layout(base_layout("Direction, the strongest first", "Singular value / largest"))
-    figure.update_xaxes(tickformat="d")
+    figure.update_xaxes(tickformat="d", range=[0.5, width + 0.5])
     figure.update_yaxes(type="log", range=[bottom - 0.05, 0.1], tickmode="array", **power_ticks(bottom, 0.1))
     return figure

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.floors import rounded_down
 from graph_metamers.metrics.structure import clustering_coefficient, label_homophily
 from graph_metamers.report.cells import measure_cell
 from graph_metamers.report.front_figures import agreement_figure, front_curve, loss_figure
@@ -172,17 +173,17 @@ def _values(layer: LayerAudit, part: Callable[[Cell], tuple[str, str]]) -> tuple
 def _proof(model: ModelLabel, layer: LayerAudit, floor: StructureFloor) -> str:
     """What is proved of other edges at a layer, beside what was found."""
     where = f"{model.flagged} at {layer.name}"
-    if floor.refusal:
-        return f"{where}: nothing is proved ({floor.refusal})."
     if floor.bound == math.inf:
-        return f"{where}: no graph has these degrees and none of these edges: what was found keeps some."
+        return f"{where}: {floor.why} What was found keeps some."
+    if floor.why:
+        return f"{where}: nothing is proved ({floor.why})."
     if not floor.bound:
         return f"{where}: nothing is proved; a loss of 0 may be possible."
     least = min(start.activation_loss for start in layer.starts)
     return (
-        f"{where}: none below {loss_number(floor.bound)} is possible; found {loss_number(least)}, "
-        f"{number(least / floor.bound, 1)} times as much. Nothing is proved of nodes with "
-        f"{percent(floor.unproved_energy, 0)} of the layer's energy."
+        f"{where}: none below {loss_number(rounded_down(floor.bound))} is possible; found "
+        f"{loss_number(least)}, {number(least / floor.bound, 1)} times as much. Nothing is proved of "
+        f"nodes with {percent(floor.unproved_energy, 0)} of the layer's energy."
     )
 
 

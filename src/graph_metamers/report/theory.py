@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graph_metamers.auditing import Audit, DatasetCard
-    from graph_metamers.auditing.theory import FeatureReading, LayerTheory, Theory
+    from graph_metamers.auditing.theory import FeatureReading, FreedomPrediction, LayerTheory, Theory
+    from graph_metamers.metrics import Interval
     from graph_metamers.report.labels import ModelLabel
     from graph_metamers.report.plots import LegendEntry, Plot
 
@@ -32,6 +33,7 @@ LAYER_COLUMNS = (
 )
 ACTIVATION_COLUMNS = ("Function", "Closed units", "Directions it hides", "Change of volume, nats")
 MOST_NAMED = 8
+FEWEST_FOR_Z = 10  # nodes from which on the interval over nodes is near enough
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _spectra(audits: Sequence[Audit]) -> tuple[Plot, ...]:
     for label, audit in zip(model_labels(audits), audits, strict=True):
         depths = {layer.name: layer.depth for layer in audit.layers}
         for layer in audit.theory.layers if audit.theory else ():
-            if layer.spectrum:
+            if layer.spectrum and layer.layer in depths:
                 lines.setdefault(depths[layer.layer], []).append((label, layer))
     return tuple(
         spectrum_plot(f"plot-spectrum-{depth}", listed(sorted({layer.layer for _, layer in there})), there)
@@ -233,10 +235,11 @@ def _predicted(layer: LayerTheory) -> str:
     """Whether derivatives foretold which nodes the searches moved far."""
     predicted = layer.predicted
     assert predicted is not None  # noqa: S101 (asked by the caller)
-    found = interval_over_starts(predicted.correlations, (-1.0, 1.0))
+    found = _over_starts_and_nodes(predicted)
     begin = (
         f"Prediction against achievement at {layer.layer}: derivatives leave "
-        f"{percent(predicted.mean_share)} of a node's own directions free, up to a loss of {predicted.tolerance:g}"
+        f"{percent(predicted.mean_share)} of a node's own directions free, up to a "
+        f"loss of {predicted.tolerance:g}"
     )
     if not math.isfinite(found.estimate):
         return f"{begin}; over {predicted.num_nodes} nodes nothing varies that could be compared."
@@ -252,6 +255,21 @@ def _predicted(layer: LayerTheory) -> str:
         f"{begin}; {says} (rank correlation {shown}{interval} over {predicted.num_nodes} nodes, number of "
         "neighbours taken out, 0 by chance)."
     )
+
+
+def _over_starts_and_nodes(predicted: FreedomPrediction) -> Interval:
+    """The mean correlation; its interval holds both the one over starts and the one over nodes.
+
+    All starts move the same nodes: that they agree does not make few nodes many. Over nodes: Fisher's z with
+    the variance 1.06 / (n - 3) of Spearman's correlation (Fieller, Hartley and Pearson 1957), and one node
+    less for the degrees that are taken out.
+    """
+    starts = interval_over_starts(predicted.correlations, (-1.0, 1.0))
+    if not math.isfinite(starts.low) or predicted.num_nodes < FEWEST_FOR_Z or abs(starts.estimate) >= 1:
+        return starts
+    reach = 1.96 * math.sqrt(1.06 / (predicted.num_nodes - 4))
+    low, high = (math.tanh(math.atanh(starts.estimate) + side * reach) for side in (-1, 1))
+    return replace(starts, low=min(starts.low, low), high=max(starts.high, high))
 
 
 def _named(card: DatasetCard, features: FeatureReading | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graph_metamers.theory.bounding import StructureLowerBound, structure_lower_bound
 from graph_metamers.theory.dimension import DimensionProgress, MetamerDimension, local_metamer_dimension
-from graph_metamers.theory.free_shares import FreeShares, free_shares
+from graph_metamers.theory.freedom import FreeShares, free_shares
 from graph_metamers.theory.structure import LayerClasses, structure_classes
 from graph_metamers.theory.visibility import FeatureVisibility, feature_visibility
 from graph_metamers.theory.volume import VolumeChange, volume_change

@@ -11,8 +11,9 @@ import torch
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import Structure, structure_of
-from graph_metamers.parameters import check_integer, check_real
+from graph_metamers.parameters import check_integer, check_layer, check_real
 from graph_metamers.reading import ModelView
+from graph_metamers.reading.precision import require_graph
 from graph_metamers.synthesis.fixed_messages import fixed_messages
 from graph_metamers.synthesis.preparing import chosen_items
 from graph_metamers.synthesis.solvers import Rewire, SearchProgress, require_preserved
@@ -96,10 +97,19 @@ class StructureLowerBound:
     def message(self) -> str:
         """What it says, in a sentence."""
         if self.bound == float("inf"):
-            return f"There is no {self._graph}."
+            return f"There is no {self._graph}: {self._crowded}."
         if self.bound == 0:
             return f"Nothing is proved: at {self.layer!r} a loss of 0 may be possible."
         return f"No {self._graph} has an activation loss below {self.bound:.2e} at {self.layer!r}."
+
+    @property
+    def _crowded(self) -> str:
+        """Why there is no such graph: the node with most neighbours of those that have too many."""
+        stuck = torch.nonzero(self.node_bounds.isinf()).flatten()
+        node = int(stuck[self.degrees[stuck].argmax()])
+        count = int(self.degrees[node])
+        neighbours = f"{count} neighbours" if count != 1 else "1 neighbour"
+        return f"node {node} has {neighbours} to replace, and fewer other nodes that may take their place"
 
     @property
     def _graph(self) -> str:
@@ -194,8 +204,8 @@ def structure_lower_bound(
     check_integer("work", work, low=1)
     if seconds is not None:
         check_real("seconds", seconds, low=0, low_included=False)
-    if not isinstance(layer, str):
-        raise ParameterError("layer", "the name of one layer", layer)
+    check_layer("layer", layer)
+    require_graph(graph)
     structure = structure_of(vary)
     if not isinstance(structure, Structure) or structure.reference_edges != "forbid":
         must = "'structure', or a Structure that forbids reference edges (else the reference itself is at 0)"

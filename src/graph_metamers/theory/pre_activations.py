@@ -192,7 +192,6 @@ def _pre_activation(tap: Tap, activation: Activation | None) -> tuple[Tensor, Te
         must = "the output of an activation function, or given with activation='relu' or another one"
         raise ParameterError("layer", must, tap.name)
     source = tap.source
-    name = _ZOO.get(type(source), type(source).__name__) if isinstance(source, nn.Module) else source
     if before.grad_fn is None:
         raise ParameterError("layer", "a layer that depends on the features", tap.name)
     # `before` is a copy of what the model handed over: one step back along its history is the tensor itself.
@@ -200,10 +199,27 @@ def _pre_activation(tap: Tap, activation: Activation | None) -> tuple[Tensor, Te
     if node is None:
         raise ParameterError("layer", "a layer that depends on the features", tap.name)
     edge = torch.autograd.graph.GradientEdge(node, output)
-    return before, _elementwise(tap.value, edge, before), str(name)
+    derivative = _elementwise(tap.value, edge, before)
+    return before, derivative, _own_name(source, before, derivative)
 
 
 _ZOO = {type(build()): name for name, build in ACTIVATION_FUNCTIONS.items()}
+_SETTINGS = {"leaky_relu": "negative_slope", "elu": "alpha", "gelu": "approximate"}
+"""What modules of the zoo may be set to."""
+
+
+def _own_name(source: nn.Module | str | None, z: Tensor, slopes: Tensor) -> str:
+    """The name of the model's function; with its setting where it is not the zoo's, "leaky_relu (0.2)"."""
+    name = _ZOO.get(type(source), type(source).__name__) if isinstance(source, nn.Module) else str(source)
+    if name not in ACTIVATION_FUNCTIONS:
+        return name
+    usual = slopes_at(name, z.detach().cpu().numpy())
+    if np.allclose(usual, slopes.cpu().numpy(), rtol=1e-9, atol=1e-12):
+        return name
+    setting = getattr(source, _SETTINGS.get(name, ""), None)
+    if setting is None:
+        return f"{name} (as called)"
+    return f"{name} ({setting:g})" if isinstance(setting, float | int) else f"{name} ({setting})"
 
 
 def _elementwise(value: Tensor, source: Any, z: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.inputs import resolve_variables
 from graph_metamers.inputs.compression import Refusal, read_maps
 from graph_metamers.inputs.slots import read_features
+from graph_metamers.parameters import check_layer
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.precision import in_float64
 from graph_metamers.reading.recording import OUTPUT
@@ -144,7 +145,7 @@ def feature_visibility(
         If features enter otherwise than through linear maps (a maximum over neighbours, a transform that
         normalises), or they are three or fewer.
     ParameterError
-        If there are more or fewer names than features.
+        If there are more or fewer names than features, or the graph or the layer is something else.
 
     Notes
     -----
@@ -164,7 +165,7 @@ def feature_visibility(
     (7, 0.0, 4)
     """
     own = ModelView(model, forward, transform)
-    at = OUTPUT if layer is None else layer
+    at = OUTPUT if layer is None else check_layer("layer", layer)
     with own.borrow():
         view, doubled, _ = in_float64(own, graph, [at])
     with torch.inference_mode(False), torch.no_grad(), view.borrow():

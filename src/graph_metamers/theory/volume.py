@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
+from graph_metamers.parameters import check_layer
 from graph_metamers.reading import ModelView
 from graph_metamers.theory.pre_activations import activation_name, read_pre_activations, slopes_at
 
@@ -224,8 +225,8 @@ def volume_change(
     Raises
     ------
     ParameterError
-        If the layer is no activation function and none is given, if it mixes units, `index` is out of range,
-        or there are more items than there is memory for.
+        If the graph or the layer is something else, the layer is no activation function and none is given,
+        it mixes units, `index` is out of range, or there are more items than there is memory for.
     LayerNotFoundError, BindingError, ModelError
         As `activations`.
 
@@ -243,6 +244,7 @@ def volume_change(
     >>> change.dimension_gain.tolist() == change.inactive.tolist(), bool(change.log_volume.any())
     (True, False)
     """
+    check_layer("layer", layer)
     view = ModelView(model, forward, transform)
     return changes_of(read_pre_activations(view, graph, layer, index=index, activation=activation))
 

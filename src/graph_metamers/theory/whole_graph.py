@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.parameters import check_integer
+from graph_metamers.parameters import check_integer, check_layer
 from graph_metamers.reading import ModelView
 from graph_metamers.theory.jacobians import layer_readers
 from graph_metamers.theory.product_form import form_rank, product_form
@@ -132,6 +132,7 @@ def whole_graph_dimension(
     >>> gm.whole_graph_dimension(GCN(5, 2, num_layers=1), graph, "output").dimension
     9
     """
+    check_layer("layer", layer)
     check_integer("largest", largest, low=1)
     check_integer("seed", seed, low=0)
     view = ModelView(model, forward, transform)
@@ -169,7 +170,8 @@ def _closed_form(reader: LayerReader, largest: int) -> _Rank | None:
     if min(rows * width, reader.features.numel()) <= largest or min(rows, len(reader.features)) > largest:
         return None
     form = product_form(reader.program, reader.features)
-    return None if form is None else _Rank(*form_rank(form, reader.num_features))
+    found = None if form is None else form_rank(form, reader.num_features)
+    return None if found is None else _Rank(*found)
 
 
 def _exact(reader: LayerReader, largest: int) -> _Rank | None:

@@ -9,8 +9,13 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch_geometric.data import Data
 
 import graph_metamers as gm
+from graph_metamers.auditing.floors import rounded_down, structure_floor
+from graph_metamers.auditing.layer_results import StructureFloor
 from graph_metamers.auditing.wording import RANDOM_GRAPHS
 
 OF_FEATURES = {
@@ -93,6 +98,7 @@ def test_save_and_load_is_the_identity(edge_audit, tmp_path):
     assert gm.verdict(loaded) == gm.verdict(edge_audit)
     for ours, theirs in zip(loaded.layers, edge_audit.layers, strict=True):
         assert ours.front == theirs.front
+        assert ours.floor == theirs.floor is not None
         assert ours.measures == theirs.measures
         assert torch.equal(ours.metamer.graph.edge_index, theirs.metamer.graph.edge_index)
         assert torch.equal(ours.starts[2].gates.passes, theirs.starts[2].gates.passes)
@@ -198,3 +204,60 @@ def test_the_model_and_the_graph_come_back_as_they_were(karate, karate_model):
     assert all(torch.equal(value, karate_model.state_dict()[name]) for name, value in weights.items())
     assert audit.layers[0].metamer.config["solver_options"].startswith("Rewire(proposals=1000")
     assert math.isnan(audit.rows()[0]["edge_overlap_low"])
+
+
+def sparse_graph():
+    """Few neighbours each, so that there are graphs with the same degrees and none of its edges."""
+    drawn = nx.gnm_random_graph(40, 44, seed=3)
+    edge_index = torch.tensor(list(drawn.edges)).T
+    x = torch.randn(40, 34, generator=torch.Generator().manual_seed(0))
+    return Data(x=x, edge_index=torch.cat([edge_index, edge_index.flip(0)], dim=1))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_that_was_found_without_edges_of_the_reference_is_below_the_floor(karate_model, seed):
+    graph = sparse_graph()
+    floor = structure_floor(karate_model, graph, "act.0", gm.Structure())
+    assert 0 < floor.bound < math.inf
+    assert floor.why == ""
+    found = gm.generate(
+        karate_model, graph, "act.0", vary="structure", tolerance=0.0, seed=seed, budget=gm.Budget(steps=200)
+    )
+    assert not edges_of(found.graph) & edges_of(graph)
+    assert floor.bound <= found.activation_loss
+    proved = gm.structure_lower_bound(karate_model, graph, "act.0", max_degree=2)
+    assert floor == StructureFloor(proved.bound, proved.unproved_energy)
+
+
+def test_floors_say_why_there_is_none(karate, karate_model):
+    deep = structure_floor(karate_model, karate.graph, "output", gm.Structure())
+    assert (deep.bound, deep.unproved_energy) == (0.0, 1.0)
+    assert deep.why
+    # In karate a node has 17 of 33 others as neighbours: no graph has none of its edges.
+    first = structure_floor(karate_model, karate.graph, "act.0", gm.Structure())
+    assert first.bound == math.inf
+    assert "node 33 has 17 neighbours" in first.why
+
+
+def test_where_edges_of_the_reference_may_stay_nothing_is_proved(karate, karate_model):
+    keeping = gm.Structure(reference_edges="free")
+    assert structure_floor(karate_model, karate.graph, "act.0", keeping) is None
+    audit = gm.audit(
+        karate_model, karate, vary=keeping, layers=["act.0"], num_starts=1, budget=gm.Budget(steps=3)
+    )
+    assert audit.layers[0].floor is None
+
+
+def test_floors_of_every_kind_are_saved(edge_audit, tmp_path):
+    first, second = edge_audit.layers
+    floors = (StructureFloor(math.inf, 0.25, "no such graph"), StructureFloor(0.125, 0.5))
+    layers = (replace(first, floor=floors[0]), replace(second, floor=floors[1]))
+    replace(edge_audit, layers=layers).save(tmp_path / "audit")
+    assert tuple(layer.floor for layer in gm.load_audit(tmp_path / "audit").layers) == floors
+
+
+@given(st.floats(1e-30, 1e3))
+def test_bounds_are_never_shown_larger_than_they_are(bound):
+    shown = rounded_down(bound)
+    assert shown == float(f"{shown:.2g}")
+    assert 0.9 * bound < shown <= bound

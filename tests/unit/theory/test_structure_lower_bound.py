@@ -262,6 +262,19 @@ def test_no_graph_at_all():
     proved = gm.structure_lower_bound(built("gcn"), graph_of(nx.complete_graph(5).edges, 5), "output")
     assert proved.bound == np.inf
     assert "There is no graph" in proved.message
+    assert "node 0 has 4 neighbours to replace" in proved.message
+
+
+def test_the_node_with_too_many_neighbours_is_named():
+    edges = [(6, other) for other in range(6)] + [(7, 8), (9, 10)]
+    proved = gm.structure_lower_bound(built("gcn"), graph_of(edges, 11), "output")
+    assert "node 6 has 6 neighbours to replace, and fewer other nodes" in proved.message
+    assert proved.message in repr(proved)
+
+
+def test_a_data_set_is_no_graph(karate):
+    with pytest.raises(gm.ParameterError, match=r"'graph'.*a Data.*got 'Dataset'.*dataset.graph"):
+        gm.structure_lower_bound(built("gcn"), karate, "output")
 
 
 def test_limits_lower_the_bound_and_nothing_else():

@@ -107,3 +107,11 @@ def test_attention_with_two_maps(digits):
 
     torch.manual_seed(0)
     assert gm.feature_visibility(Net(), digits.graph).rank == 8
+
+
+def test_data_sets_and_lists_of_layers_are_refused(digits):
+    model = gm.build_model("gcn", digits)
+    with pytest.raises(gm.ParameterError, match=r"'graph'.*a Data.*got 'Dataset'.*dataset.graph"):
+        gm.feature_visibility(model, digits)
+    with pytest.raises(gm.ParameterError, match=r"'layer'.*the name of one layer, got \['act.0'\]"):
+        gm.feature_visibility(model, digits.graph, ["act.0"])

@@ -258,3 +258,48 @@ def test_more_items_than_there_is_memory_for_are_refused(monkeypatch):
 def test_what_does_not_fit_is_refused(layer, options, words):
     with pytest.raises(gm.UserError, match=words):
         gm.volume_change(built(torch.nn.ReLU()), small_graph(), layer, **options)
+
+
+def test_data_sets_and_lists_of_layers_are_refused(karate):
+    model, graph = built(torch.nn.ReLU()), small_graph()
+    with pytest.raises(gm.ParameterError, match=r"'graph'.*a Data.*got 'Dataset'.*dataset.graph"):
+        gm.volume_change(model, karate, "act")
+    with pytest.raises(gm.ParameterError, match=r"'layer'.*the name of one layer, got \['act'\]"):
+        gm.volume_change(model, graph, ["act"])
+
+
+def test_learned_slopes_of_every_channel_are_those_that_count():
+    activation = torch.nn.PReLU(6)
+    slopes = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 1.5])
+    with torch.no_grad():
+        activation.weight.copy_(torch.tensor(slopes))
+    change = gm.volume_change(built(activation), small_graph(), "act")
+    assert change.read.activation == "PReLU"
+    expected = np.where(change.read.values < 0, slopes, 1.0)
+    np.testing.assert_allclose(change.read.derivative, expected, rtol=1e-6)
+    assert not change.inactive.any()
+    np.testing.assert_allclose(change.sum_of_units, -np.log(expected).sum(axis=1), atol=1e-6)
+    assert change.is_full_rank.all()
+    np.testing.assert_allclose(change.log_volume, change.sum_of_units, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("activation", "name"),
+    [
+        (torch.nn.LeakyReLU(0.2), "leaky_relu (0.2)"),
+        (torch.nn.LeakyReLU(), "leaky_relu"),
+        (torch.nn.ELU(0.5), "elu (0.5)"),
+        (torch.nn.GELU(approximate="tanh"), "gelu (tanh)"),
+        (torch.nn.ReLU(), "relu"),
+    ],
+)
+def test_the_own_function_is_told_from_the_usual_one_of_its_name(activation, name):
+    change = gm.volume_change(built(activation), small_graph(), "act")
+    assert change.summary()["activation"] == name
+    usual = next(row for row in change.compared() if row["activation"] == name.split()[0])
+    assert (usual["log_volume"] == change.summary()["log_volume"]) == (" " not in name)
+
+
+def test_a_slope_that_only_the_call_knows_is_told_apart_too():
+    change = gm.volume_change(Functional(), small_graph(), "leaky_relu()")
+    assert change.read.activation == "leaky_relu (as called)"

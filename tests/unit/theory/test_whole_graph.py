@@ -136,3 +136,9 @@ def test_jacobians_with_too_many_entries_are_refused(monkeypatch):
 
 class _Task:
     num_features, num_classes = 5, 3
+
+
+def test_one_layer_is_asked_about():
+    graph = graph_of(DRAWN, features=5)
+    with pytest.raises(gm.ParameterError, match="the name of one layer"):
+        gm.whole_graph_dimension(gm.build_model("gcn", _Task()), graph, ["output"])

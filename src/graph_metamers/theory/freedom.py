@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from graph_metamers.errors import ModelError, ParameterError
-from graph_metamers.parameters import check_real
+from graph_metamers.errors import ModelError
+from graph_metamers.parameters import check_layer, check_real
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis.preparing import chosen_items
@@ -88,6 +88,11 @@ class _Ball:
     items: int
     nodes: int
 
+    @property
+    def columns(self) -> int:
+        """Columns of the node itself, r."""
+        return self.matrix.shape[1] // self.nodes
+
 
 def free_shares(
     model: nn.Module,
@@ -149,8 +154,7 @@ def free_shares(
     check_real("tolerance", tolerance, low=0)
     if work is not None:
         check_real("work", work, low=0, low_included=False)
-    if not isinstance(layer, str):
-        raise ParameterError("layer", "the name of one layer", layer)
+    check_layer("layer", layer)
     view = ModelView(model, forward, transform)
     with view.borrow():
         reader = layer_readers(view, graph, [layer])[layer]
@@ -168,8 +172,15 @@ def free_shares(
             spent += float(min(ball.matrix.shape)) * ball.matrix.numel()
             if work is not None and spent > work:
                 break
-    done, shares, items, sizes = (torch.tensor(column) for column in zip(*rows, strict=True))
-    return FreeShares(layer, done, shares.double(), items, sizes, float(tolerance))
+    done, shares, items, sizes = zip(*rows, strict=True)
+    return FreeShares(
+        layer=layer,
+        index=torch.tensor(done),
+        shares=torch.tensor(shares, dtype=torch.float64),
+        items=torch.tensor(items),
+        ball=torch.tensor(sizes),
+        tolerance=float(tolerance),
+    )
 
 
 def _ridge(reader: LayerReader, tolerance: float) -> float:
@@ -231,7 +242,7 @@ def _ball(node: int, jacobians: Sequence[tuple[Ints, Tensor]], reader: LayerRead
 
 def _share(ball: _Ball, ridge: float, reader: LayerReader) -> float:
     """tr[(I - P)_vv] over the directions that are read, P the projector on the rows of J or its soft form."""
-    directions = min(reader.rank, ball.own.stop - ball.own.start)
+    directions = min(reader.rank, ball.columns)
     if not directions:
         return 1.0
     fixed = _fixed_softly(ball, ridge) if ridge else _fixed(ball, reader)
@@ -264,4 +275,4 @@ def _fixed_softly(ball: _Ball, ridge: float) -> float:
     gram = matrix.mT @ matrix
     gram.diagonal().add_(ridge)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    return float((ball.own.stop - ball.own.start) - ridge * inverse.diagonal()[ball.own].sum())
+    return ball.columns - ridge * float(inverse.diagonal()[ball.own].sum())
