@@ -23,7 +23,7 @@ FOLDER = ARTEFACTS / "both"
 SEEDS = range(3)
 FOREIGN = ("sage", "gat")
 LOSS, AGREEMENT, SECONDS = 4e-3, 0.98, 180
-SOLVER = gm.InTurn(rewire=gm.Rewire(proposals=6000))
+SOLVER = gm.InTurn()
 BUDGET = gm.Budget(steps=4000)
 GRAPHS = ("reference", "metamer", "random")
 

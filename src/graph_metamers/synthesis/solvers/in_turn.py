@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from graph_metamers.errors import ParameterError
@@ -94,12 +94,13 @@ class InTurn:
             raise ParameterError("solver", "another one unless features and edges vary", self.name)
         both, edges = problem.parts
         start_edges, start_features = both.split(start)
-        rewired = self._rewired(edges, start_edges, search)
+        of_edges = self._rewired(edges, start_edges, search)
+        rewired = of_edges.point
         ready = problem.features_with(both.edges.edge_index(rewired), start_features)
         first = both.point_of(rewired, start_features)
         status = search.record(first, float(problem.loss_at(first)))
         if status is not None:
-            return search.finish(status, first)
+            return replace(search.finish(status, first), findings=of_edges.findings)
         solver = self.features or _solver_for(ready.problem)
         if not isinstance(solver, WordSwaps):
             ready = ready.replayed()
@@ -107,10 +108,10 @@ class InTurn:
             search, search.steps_left, lambda point: both.point_of(rewired, _lifted(ready, point))
         )
         found = solver.solve(ready.problem, ready.start, stage)
-        return search.finish(found.status, start)
+        return replace(search.finish(found.status, start), findings=of_edges.findings)
 
-    def _rewired(self, edges: Problem, start: Tensor, search: Search) -> Tensor:
-        """Edges, as a point, [p]; what the search of the edges alone tells is not of the whole."""
+    def _rewired(self, edges: Problem, start: Tensor, search: Search) -> Solution:
+        """Edges alone; what it tells is not of the whole search."""
         left = search.seconds_left
         seconds = None if left is None else left / SHARE_OF_TIME
         budget = Budget(max(1, search.steps_left // SHARE_OF_EDGES), seconds)
@@ -118,7 +119,7 @@ class InTurn:
         stage = Search(budget, search.tolerance, lambda _progress: None, seed=search.seed)
         found = self.rewire.solve(edges, start, stage)
         search.steps += stage.steps
-        return found.point
+        return found
 
 
 def _solver_for(problem: Problem) -> Solver:
