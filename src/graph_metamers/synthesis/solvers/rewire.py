@@ -172,11 +172,12 @@ class Rewire:
             edges=guided.edges,
             near=guided.near(proposals),
             reference_edges=rule,
-            penalty=self.penalty * chance if rule == "charge" else 0.0,
+            penalty=self.penalty * chance if rule == "charge" else 0.0,  # about one neighbour more, too
         )
         hot, cold = WARM * chance, COLD * chance
         if search.seconds_left is not None:
             proposals = min(proposals, _that_fit(rewirer, hot, search.seconds_left))
+            before += 2 * TIMED
         point, status, reported = variables.point_of(guided.neighbours, guided.edges), None, 0
         chunk = min(CHUNK // 4, max(1, -(-proposals // REPORTS)))  # about a second
         for done in rewirer.anneal(Schedule(proposals, hot, cold), chunk=chunk):
