@@ -110,7 +110,11 @@ def test_the_form_gives_what_the_model_gives_on_any_graph(conv, layer, loops, mo
 
 @pytest.mark.parametrize("conv", OTHERS)
 def test_what_is_no_sum_is_left_to_the_descent(graph, conv, monkeypatch):
-    assert isinstance(form_of(Stack(conv), graph, "output", monkeypatch), str)
+    reason = form_of(Stack(conv), graph, "output", monkeypatch)
+    assert isinstance(reason, str)
+    settings = {"vary": "structure", "solver": gm.Rewire(proposals=1), "tolerance": 1e-9}
+    metamer = gm.generate(Stack(conv), graph, "output", budget=gm.Budget(steps=40), **settings)
+    assert metamer.config["findings"] == {"no_annealing_on_the_loss": reason}
 
 
 @pytest.mark.parametrize("depth", [1, 3])

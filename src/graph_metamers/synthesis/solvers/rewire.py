@@ -58,6 +58,7 @@ class Rewire:
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
     some more.
 
+    Where the loss itself could not be annealed, `config["findings"]["no_annealing_on_the_loss"]` says why.
     Of a batch `config["findings"]["graphs_not_told_apart"]` says how many of the graphs in which edges may
     vary may be the reference with its nodes in another order: refinement does not prove the contrary.
 
@@ -154,7 +155,8 @@ class Rewire:
         descent = RewireDescent(problem, rewirer, search, sums)
         if descent.memory > MOST_MEMORY_OF_DESCENT:
             return search.finish(Status.STALLED, start)
-        return search.finish(descent.run(), start)
+        findings: dict[str, Json] = {"no_annealing_on_the_loss": layer}
+        return replace(search.finish(descent.run(), start), findings=findings)
 
     def _annealed_on_the_loss(
         self, problem: EdgeProblem, layer: LayerSums, guided: Rewirer, search: Search, *, before: int
