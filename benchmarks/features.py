@@ -117,7 +117,7 @@ class Bench:
 def _reached(runs: list[dict[str, Any]]) -> tuple[float, ...]:
     """The tolerances that any of these runs met; the first one at the least."""
     met = {
-        tolerance for tolerance in TOLERANCES for run in runs if run["arrived"][str(tolerance)] is not None
+        tolerance for tolerance in TOLERANCES for run in runs if run["arrived"].get(str(tolerance)) is not None
     }
     return tuple(sorted(met | {TOLERANCES[0]}, reverse=True))
 
