@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
 from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
+from graph_metamers.inputs.asking import both_of
 from graph_metamers.inputs.hetero_structure import StructureByType
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
@@ -28,6 +29,7 @@ from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis import (
     Budget,
+    InTurn,
     Rewire,
     SearchProgress,
     check_search,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
 AUDIT_STEPS = 200
+BOTH_STEPS = 1000  # where features vary beside edges
+NUM_STARTS, BOTH_STARTS = 5, 3  # searches of a layer
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -56,7 +60,7 @@ def audit(
     dataset: Dataset,
     *,
     layers: Sequence[str] | None = None,
-    num_starts: int = 5,
+    num_starts: int | None = None,
     vary: Vary = "features",
     objective: Objective = "match",
     transform: Transform | None = None,
@@ -74,8 +78,9 @@ def audit(
     """Search for metamers of every layer from several starts, and measure them beside chance and controls.
 
     Every number gets an interval over the starts, and stands beside the same number for as many shuffles of
-    the features, or where edges vary for as many random graphs with the same degrees. The intervals are
-    about other starts in this one trained model, not about other trainings.
+    the features, or where edges vary for as many random graphs with the same degrees; where both vary, for
+    as many shuffles on such graphs. The intervals are about other starts in this one trained model, not
+    about other trainings.
 
     Parameters
     ----------
@@ -87,9 +92,10 @@ def audit(
         Names of layers; default: every post-activation output and the output.
     num_starts
         Searches per layer, from seeds `seed`, `seed + 1`, ...; one is quicker and gives no interval.
+        Default: 5, or 3 where features and edges vary together, since these searches are long.
     vary
-        What may vary: `"features"`, of the data set's kind; `"structure"`, the edges; or an object, as in
-        `generate`.
+        What may vary: `"features"`, of the data set's kind; `"structure"`, the edges; a pair
+        `("features", "structure")`, both together; or objects, as in `generate`.
     objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
     name
@@ -114,9 +120,10 @@ def audit(
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
-    Where edges vary, each layer also gets a `structure_front` and a `structure_lower_bound`, `solver="auto"`
-    is `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
-    `generate`, since there are many searches.
+    Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
+    `solver="auto"` is `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`:
+    less than in `generate`, since there are many searches. Where both vary, `solver="auto"` is `InTurn` with
+    the same `Rewire`, and the default budget `Budget(steps=BOTH_STEPS)`.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):
@@ -132,28 +139,30 @@ def audit(
         objective=objective,
         vary=vary,
     )
-    seeds = _seeds(seed, num_starts)
+    structure, both = structure_of(vary), both_of(vary)
+    seeds = _seeds(seed, (BOTH_STARTS if both else NUM_STARTS) if num_starts is None else num_starts)
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
         must, got = "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
         raise ParameterError("dataset", must, got)
     graph = dataset.graph
-    structure = structure_of(vary)
-    vary = Features(kind=dataset.feature_kind) if vary == "features" else vary
+    vary = _of_own_kind(vary, dataset)
     if isinstance(structure, StructureByType):
         raise ParameterError("vary", "'structure' or a Structure here; generate() takes edge types", vary)
     if structure is not None:
         require_preserved(structure.preserve, Rewire.name)  # as fronts do
-        solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
-        budget = budget or Budget(steps=AUDIT_STEPS)
+    if solver == "auto":
+        solver = _solver(structure is not None, both is not None)
+    if budget is None and (structure or both):
+        budget = Budget(steps=BOTH_STEPS if both else AUDIT_STEPS)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
     if not names or len(set(names)) != len(names):
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(
-        module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
+        module, graph, names, vary=vary[0] if both else vary, forward=forward, transform=transform, accuracy=scores.test
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
@@ -193,7 +202,7 @@ def audit(
         audited.append(auditor.audit(layer, depth, metamers, front, floor))
     control = label_propagation(dataset)
     theory = None
-    if structure is None:
+    if structure is None and both is None:
         moved = {
             layer.name: [start.gates.distance.visible_items for start in layer.starts if start.gates.distance]
             for layer in audited
@@ -237,6 +246,21 @@ def _seeds(seed: int, num_starts: int) -> range:
     num_starts = check_integer("num_starts", num_starts, low=1)
     check_integer("seed", seed, low=0, high=MAX_SEED - num_starts + 1)
     return range(seed, seed + num_starts)
+
+
+def _of_own_kind(vary: Vary, dataset: Dataset) -> Any:
+    """What may vary, with features of the data set's kind where no kind is given; a pair features first."""
+    both = both_of(vary)
+    if both is not None:
+        return _of_own_kind(both[0], dataset), both[1]
+    return Features(kind=dataset.feature_kind) if vary == "features" else vary
+
+
+def _solver(edges: bool, both: bool) -> str | Solver:
+    """What `auto` is in an audit."""
+    if edges:
+        return Rewire(proposals=AUDIT_PROPOSALS)
+    return InTurn(rewire=Rewire(proposals=AUDIT_PROPOSALS)) if both else "auto"
 
 
 def _announce(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, is_of_edges
+from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, what_varied
 from graph_metamers.evidence.gating import GateReport
 from graph_metamers.evidence.measures import Measure, described_measure
 from graph_metamers.evidence.null import NullSummary
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.synthesis import Metamer
+    from graph_metamers.types import Varies
 
 
 def describe_layer(layer: LayerAudit) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def describe_layer(layer: LayerAudit) -> dict[str, Any]:
 
 
 def _parts(distance: SplitDistance | None) -> dict[str, float]:
-    """Visible and null-space distance; nothing where edges vary."""
+    """Visible and null-space distance; nothing where edges alone vary."""
     if distance is None:
         return {}
     return {"visible_distance": distance.visible, "null_space_distance": distance.null_space}
@@ -93,7 +94,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
         width=stored["width"],
         metamer=metamer,
         starts=tuple(_start(start, own, place) for place, start in enumerate(stored["starts"])),
-        measures=_measures(stored["measures"], of_edges=is_of_edges(metamer)),
+        measures=_measures(stored["measures"], varies=what_varied(metamer)),
         elsewhere={other: _measures(measures) for other, measures in stored["elsewhere"].items()},
         null=NullSummary(
             own["null_snr"],
@@ -131,13 +132,13 @@ def _floor(stored: Mapping[str, Any] | None) -> StructureFloor | None:
     return StructureFloor(bound, unproved, stored["why"])
 
 
-def _measures(stored: Mapping[str, Any], *, of_edges: bool = False) -> dict[str, Measure]:
+def _measures(stored: Mapping[str, Any], *, varies: Varies = "features") -> dict[str, Measure]:
     return {
         name: described_measure(
             name,
             [to_number(value) for value in numbers["values"]],
             [to_number(value) for value in numbers["chances"]],
-            of_edges=of_edges,
+            varies=varies,
         )
         for name, numbers in stored.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics.classification import Accuracy
     from graph_metamers.training.scoring import Scores
-    from graph_metamers.types import FeatureKind, Graph, Json
+    from graph_metamers.types import FeatureKind, Graph, Json, Varies
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Audit:
     layers
         One per audited layer, in the order of computation.
     theory
-        What can be computed without a search; `None` where edges vary.
+        What can be computed without a search; `None` where edges vary, alone or beside features.
     model
         The model; `None` for a loaded audit of a model that is not of this package.
     config
@@ -133,7 +133,7 @@ class Audit:
         return len(self.layers[0].starts) if self.layers else 0
 
     @property
-    def varies(self) -> Literal["features", "structure"]:
+    def varies(self) -> Varies:
         """What its searches were allowed to change."""
         return self.layers[0].varies if self.layers else "features"
 
@@ -242,9 +242,18 @@ def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
 
 def _line(layer: LayerAudit) -> str:
     measures = layer.measures
-    distance = "edge_overlap" if layer.varies == "structure" else "visible_distance"
+    distances = ", ".join(
+        f"{name.replace('_', ' ')} {measures[name].value:.2f}" for name in _DISTANCES[layer.varies]
+    )
     return (
         f"{layer.found} searches found a metamer, activation loss {measures['activation_loss'].value:.2e}, "
-        f"{distance.replace('_', ' ')} {measures[distance].value:.2f}, passing all gates "
+        f"{distances}, passing all gates "
         f"{measures['passing_share'].value:.1%}, same prediction {measures['prediction_agreement'].value:.1%}"
     )
+
+
+_DISTANCES: Mapping[Varies, tuple[str, ...]] = {
+    "features": ("visible_distance",),
+    "structure": ("edge_overlap",),
+    "both": ("visible_distance", "edge_overlap"),
+}

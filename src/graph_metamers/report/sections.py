@@ -99,8 +99,11 @@ def build_sections(audits: Sequence[Audit]) -> tuple[Section, ...]:
 
 def _pictures(audits: Sequence[Audit]) -> Pictures | None:
     pairs = list(zip(model_labels(audits), audits, strict=True))
-    features = [(label, audit) for label, audit in pairs if audit.varies == "features"]
-    groups = grouped(features)
+    features = [(label, audit) for label, audit in pairs if audit.varies != "structure"]
+    kinds = dict.fromkeys(audit.varies for _, audit in features)
+    groups = [
+        group for kind in kinds for group in grouped([pair for pair in features if pair[1].varies == kind])
+    ]
     pictures = Pictures(
         tuple(grid for card, group in groups if (grid := picture_grid(card, group)) is not None),
         tuple(changes for label, audit in features if (changes := word_changes(label, audit)) is not None),
