@@ -18,6 +18,7 @@ from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
+from graph_metamers.evidence.control_runs import ControlRuns
 from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
 from graph_metamers.inputs.asking import both_of
 from graph_metamers.inputs.hetero_structure import StructureByType
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.synthesis import Objective
+    from graph_metamers.synthesis.repeating import SearchOptions
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
@@ -51,6 +53,7 @@ AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
 AUDIT_STEPS = 200
 BOTH_STEPS = 1000  # where features vary beside edges
 NUM_STARTS, BOTH_STARTS = 5, 3  # searches of a layer
+NUM_UNTRAINED, BOTH_UNTRAINED = 2, 1  # searches of untrained copies
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -70,6 +73,7 @@ def audit(
     budget: Budget | None = None,
     tolerance: float = 1e-3,
     min_distance: float = 0.1,
+    num_untrained: int | None = None,
     name: str | None = None,
     seed: int = 0,
     callbacks: Sequence[Callable[[SearchProgress], None]] = (),
@@ -98,6 +102,9 @@ def audit(
         `("features", "structure")`, both together; or objects, as in `generate`.
     objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
+    num_untrained
+        Copies of the model with random weights that are searched too, from the first starts, as a control of
+        each layer: 0 leaves it out. Default: 2, or 1 where features and edges vary together.
     name
         How to call the model; default: its architecture, or its class.
     seed
@@ -116,7 +123,7 @@ def audit(
 
     Notes
     -----
-    Takes `num_starts` searches per layer, and one pass of the model per search and audited layer. What was
+    Takes `num_starts + num_untrained` searches per layer, and one pass of the model per search and audited layer. What was
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
@@ -141,6 +148,9 @@ def audit(
     )
     structure, both = structure_of(vary), both_of(vary)
     seeds = _seeds(seed, (BOTH_STARTS if both else NUM_STARTS) if num_starts is None else num_starts)
+    if num_untrained is None:
+        num_untrained = BOTH_UNTRAINED if both else NUM_UNTRAINED
+    check_integer("num_untrained", num_untrained, low=0)
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
@@ -166,14 +176,27 @@ def audit(
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
+    variables = what_varies(vary, graph)
     auditor = LayerAuditor.of(
         view,
-        what_varies(vary, graph),
+        variables,
         names,
         seeds=seeds,
         tolerance=tolerance,
         min_distance=min_distance,
     )
+    options: SearchOptions = {
+        "vary": vary,
+        "objective": objective,
+        "transform": transform,
+        "forward": forward,
+        "solver": solver,
+        "init": init,
+        "budget": budget,
+        "tolerance": tolerance,
+        "min_distance": min_distance,
+    }
+    controls = ControlRuns(view, dataset, variables, predictions, options, seeds, num_untrained)
     audited = []
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
@@ -182,16 +205,8 @@ def audit(
             layer,
             seeds=seeds,
             on_seed=_announce(on_search, layer, depth, len(names)),
-            vary=vary,
-            objective=objective,
-            transform=transform,
-            forward=forward,
-            solver=solver,
-            init=init,
-            budget=budget,
-            tolerance=tolerance,
-            min_distance=min_distance,
             callbacks=callbacks,
+            **options,
         )
         front = floor = None
         if structure is not None:
@@ -199,7 +214,7 @@ def audit(
                 module, graph, layer, vary=structure, transform=transform, forward=forward, seed=seed
             )
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
-        audited.append(auditor.audit(layer, depth, metamers, front, floor))
+        audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
     control = label_propagation(dataset)
     theory = None
     if structure is None and both is None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graph_metamers.auditing.layer_results import StructureFloor
+    from graph_metamers.evidence.control_runs import ControlRuns
     from graph_metamers.inputs.asking import Varying
     from graph_metamers.reading import ModelView
     from graph_metamers.synthesis import Metamer, StructureFront
@@ -85,8 +86,9 @@ class LayerAuditor:
         metamers: Sequence[Metamer],
         front: StructureFront | None = None,
         floor: StructureFloor | None = None,
+        controls: ControlRuns | None = None,
     ) -> LayerAudit:
-        """Measure what the searches of a layer found, one metamer for each seed."""
+        """Measure what the searches of a layer found, one metamer for each seed, and its controls."""
         observing = self.observers[layer]
         found = [observing.observe(metamer.graph) for metamer in metamers]
         parts = zip(self.seeds, metamers, found, self.chance[layer], strict=True)
@@ -103,6 +105,7 @@ class LayerAuditor:
             null=observing.null.summary(),
             front=front,
             floor=floor,
+            baselines=() if controls is None else controls.of_layer(observing, metamers),
         )
 
     def _elsewhere(self, graphs: Sequence[Graph]) -> dict[str, dict[str, Measure]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, what_varied
+from graph_metamers.evidence.controls import BASELINE_MEASURES, Baseline
 from graph_metamers.evidence.gating import GateReport
 from graph_metamers.evidence.measures import Measure, described_measure
 from graph_metamers.evidence.null import NullSummary
@@ -48,6 +49,7 @@ def describe_layer(layer: LayerAudit) -> dict[str, Any]:
         "null": {"num_pairs": layer.null.num_pairs, "num_equal": layer.null.num_equal},
         "front": None if layer.front is None else asdict(layer.front),
         "floor": None if layer.floor is None else asdict(layer.floor),
+        "baselines": [asdict(baseline) for baseline in layer.baselines],
     }
 
 
@@ -105,6 +107,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
         ),
         front=_front(stored.get("front")),
         floor=_floor(stored.get("floor")),
+        baselines=tuple(map(_baseline, stored.get("baselines", ()))),
     )
 
 
@@ -130,6 +133,12 @@ def _floor(stored: Mapping[str, Any] | None) -> StructureFloor | None:
         return None
     bound, unproved = (to_number(stored[name]) for name in ("bound", "unproved_energy"))
     return StructureFloor(bound, unproved, stored["why"])
+
+
+def _baseline(stored: Mapping[str, Any]) -> Baseline:
+    """A control; older audits have none."""
+    numbers = {name: tuple(map(to_number, stored[name])) for name in BASELINE_MEASURES}
+    return Baseline(**{**stored, **numbers})
 
 
 def _measures(stored: Mapping[str, Any], *, varies: Varies = "features") -> dict[str, Measure]:

@@ -11,6 +11,7 @@ from graph_metamers.synthesis import Status
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from graph_metamers.evidence.controls import Baseline
     from graph_metamers.evidence.gating import GateReport
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.evidence.null import NullSummary
@@ -107,6 +108,8 @@ class LayerAudit:
         Where edges alone vary, activation loss against the share of edges that stay; else `None`.
     floor
         Where edges alone vary and none may stay, the loss below which no graph can be; else `None`.
+    baselines
+        The controls beside it, in the order in which they are shown.
     """
 
     name: str
@@ -119,6 +122,7 @@ class LayerAudit:
     null: NullSummary
     front: StructureFront | None = None
     floor: StructureFloor | None = None
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def varies(self) -> Varies:

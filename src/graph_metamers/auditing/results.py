@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from graph_metamers.evidence.controls import BASELINE_MEASURES
 
 if TYPE_CHECKING:
     import os
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from graph_metamers.auditing.theory import Theory
     from graph_metamers.checks import CheckReport
     from graph_metamers.datasets import Dataset
+    from graph_metamers.evidence.controls import Baseline
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics.classification import Accuracy
     from graph_metamers.training.scoring import Scores
@@ -149,6 +153,11 @@ class Audit:
         """Whether searches went on from their first match; those of binary features have no need to."""
         return any(layer.metamer.distance_trace for layer in self.layers)
 
+    @property
+    def baselines(self) -> tuple[tuple[Baseline, ...], ...]:
+        """The controls of each layer, in the order of `layers`; see `baseline_rows`."""
+        return tuple(layer.baselines for layer in self.layers)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per layer: how the searches ended, and every measure.
 
@@ -195,6 +204,28 @@ class Audit:
             for other, measures in layer.elsewhere.items()
         ]
 
+    def baseline_rows(self) -> list[dict[str, Any]]:
+        """One row per layer and control: how far one gets with less than a search.
+
+        Measures are those of `rows` under the same names, each with `_low` and `_high`; nan where one does
+        not apply, or the control could not be made (`why_not` then says why).
+        """
+        return [
+            {
+                "model": self.model_name,
+                "dataset": self.dataset.name,
+                "layer": layer.name,
+                "depth": layer.depth,
+                "varies": self.varies,
+                "baseline": baseline.name,
+                "num_seeds": baseline.num_seeds,
+                "why_not": baseline.why_not,
+            }
+            | _of_baseline(baseline)
+            for layer in self.layers
+            for baseline in layer.baselines
+        ]
+
     def node_rows(self) -> list[dict[str, Any]]:
         """One row per layer, start and node: gates, losses, distances; see `save_nodes`."""
         from graph_metamers.auditing.node_table import node_rows  # noqa: PLC0415 (it imports this file)
@@ -238,6 +269,15 @@ def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
         f"{name}_chance_low": chance.low,
         f"{name}_chance_high": chance.high,
     }
+
+
+def _of_baseline(baseline: Baseline) -> dict[str, float]:
+    row = {}
+    for name in BASELINE_MEASURES:
+        found = baseline.interval(name)
+        ends = (math.nan,) * 3 if found is None else (found.estimate, found.low, found.high)
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    return row
 
 
 def _line(layer: LayerAudit) -> str:

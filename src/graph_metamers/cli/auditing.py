@@ -49,6 +49,14 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    num_untrained: Annotated[
+        int | None,
+        typer.Option(
+            help="Copies with random weights that are searched too, as a control of each layer; 0: none. "
+            "Default: 2; 1 with --vary both.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="How tables and the report call the model.", show_default=False)
     ] = None,
@@ -74,6 +82,7 @@ def audit(
             dataset,
             layers=layer or None,
             num_starts=num_starts,
+            num_untrained=num_untrained,
             vary=vary_of(search),
             objective=cast("Any", search.objective),
             solver=search.solver,

@@ -83,6 +83,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
         "cross_layer_rows": audit.cross_layer_rows(),
+        "baseline_rows": audit.baseline_rows(),
         **({"fronts": fronts} if fronts else {}),
         **({"floors": floors} if floors else {}),
         "scores": audit.scores,
