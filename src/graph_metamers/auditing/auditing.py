@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
+from graph_metamers.auditing.defaults import with_defaults
 from graph_metamers.auditing.floors import structure_floor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
@@ -19,25 +20,19 @@ from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
 from graph_metamers.evidence.control_runs import ControlRuns
-from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
-from graph_metamers.inputs.asking import both_of
-from graph_metamers.inputs.hetero_structure import StructureByType
+from graph_metamers.inputs import Init, Vary, what_varies
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
-from graph_metamers.parameters import MAX_SEED, check_integer
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis import (
     Budget,
-    InTurn,
-    Rewire,
     SearchProgress,
     check_search,
     generate_many,
     structure_front,
 )
-from graph_metamers.synthesis.solvers import require_preserved
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -49,11 +44,6 @@ if TYPE_CHECKING:
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
-AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
-AUDIT_STEPS = 200
-BOTH_STEPS = 1000  # where features vary beside edges
-NUM_STARTS, BOTH_STARTS = 5, 3  # searches of a layer
-NUM_UNTRAINED, BOTH_UNTRAINED = 2, 1  # searches of untrained copies
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -123,14 +113,15 @@ def audit(
 
     Notes
     -----
-    Takes `num_starts + num_untrained` searches per layer, and one pass of the model per search and audited layer. What was
+    Takes `num_starts + num_untrained` searches per layer, one pass of the model per search and audited layer, and
+    some for the controls (see `Baseline`). What was
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
     Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
-    `solver="auto"` is `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`:
+    `solver="auto"` is `Rewire(proposals=1000)` and the default budget `Budget(steps=200)`:
     less than in `generate`, since there are many searches. Where both vary, `solver="auto"` is `InTurn` with
-    the same `Rewire`, and the default budget `Budget(steps=BOTH_STEPS)`.
+    the same `Rewire`, and the default budget `Budget(steps=1000)`.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):
@@ -146,37 +137,33 @@ def audit(
         objective=objective,
         vary=vary,
     )
-    structure, both = structure_of(vary), both_of(vary)
-    seeds = _seeds(seed, (BOTH_STARTS if both else NUM_STARTS) if num_starts is None else num_starts)
-    if num_untrained is None:
-        num_untrained = BOTH_UNTRAINED if both else NUM_UNTRAINED
-    check_integer("num_untrained", num_untrained, low=0)
+    asked = with_defaults(
+        dataset,
+        vary=vary,
+        solver=solver,
+        budget=budget,
+        seed=seed,
+        num_starts=num_starts,
+        num_untrained=num_untrained,
+    )
+    structure, seeds = asked.structure, asked.seeds
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
         must, got = "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
         raise ParameterError("dataset", must, got)
     graph = dataset.graph
-    vary = _of_own_kind(vary, dataset)
-    if isinstance(structure, StructureByType):
-        raise ParameterError("vary", "'structure' or a Structure here; generate() takes edge types", vary)
-    if structure is not None:
-        require_preserved(structure.preserve, Rewire.name)  # as fronts do
-    if solver == "auto":
-        solver = _solver(structure is not None, both is not None)
-    if budget is None and (structure or both):
-        budget = Budget(steps=BOTH_STEPS if both else AUDIT_STEPS)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
     if not names or len(set(names)) != len(names):
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(
-        module, graph, names, vary=vary[0] if both else vary, forward=forward, transform=transform, accuracy=scores.test
+        module, graph, names, vary=asked.features, forward=forward, transform=transform, accuracy=scores.test
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
-    variables = what_varies(vary, graph)
+    variables = what_varies(asked.vary, graph)
     auditor = LayerAuditor.of(
         view,
         variables,
@@ -186,17 +173,17 @@ def audit(
         min_distance=min_distance,
     )
     options: SearchOptions = {
-        "vary": vary,
+        "vary": asked.vary,
         "objective": objective,
         "transform": transform,
         "forward": forward,
-        "solver": solver,
+        "solver": asked.solver,
         "init": init,
-        "budget": budget,
+        "budget": asked.budget,
         "tolerance": tolerance,
         "min_distance": min_distance,
     }
-    controls = ControlRuns(view, dataset, variables, predictions, options, seeds, num_untrained)
+    controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
@@ -217,7 +204,7 @@ def audit(
         audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
     control = label_propagation(dataset)
     theory = None
-    if structure is None and both is None:
+    if asked.varies == "features":
         moved = {
             layer.name: [start.gates.distance.visible_items for start in layer.starts if start.gates.distance]
             for layer in audited
@@ -255,27 +242,6 @@ def audit(
             **environment(),
         },
     )
-
-
-def _seeds(seed: int, num_starts: int) -> range:
-    num_starts = check_integer("num_starts", num_starts, low=1)
-    check_integer("seed", seed, low=0, high=MAX_SEED - num_starts + 1)
-    return range(seed, seed + num_starts)
-
-
-def _of_own_kind(vary: Vary, dataset: Dataset) -> Any:
-    """What may vary, with features of the data set's kind where no kind is given; a pair features first."""
-    both = both_of(vary)
-    if both is not None:
-        return _of_own_kind(both[0], dataset), both[1]
-    return Features(kind=dataset.feature_kind) if vary == "features" else vary
-
-
-def _solver(edges: bool, both: bool) -> str | Solver:
-    """What `auto` is in an audit."""
-    if edges:
-        return Rewire(proposals=AUDIT_PROPOSALS)
-    return InTurn(rewire=Rewire(proposals=AUDIT_PROPOSALS)) if both else "auto"
 
 
 def _announce(

@@ -17,8 +17,9 @@ from graph_metamers.evidence.flat_steps import FlatDirections, stepped
 from graph_metamers.evidence.nearest import nearest_numbers
 from graph_metamers.evidence.observing import observer
 from graph_metamers.evidence.untrained import untrained_copy
-from graph_metamers.inputs import Variables
+from graph_metamers.inputs import StructureVariables, Variables
 from graph_metamers.inputs.asking import varies_of
+from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.slots import HOMOGENEOUS
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis import generate_many
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from graph_metamers.evidence.controls import BaselineName
     from graph_metamers.evidence.observing import Observer
     from graph_metamers.inputs.asking import Varying
-    from graph_metamers.inputs.visible import VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.synthesis import Metamer
     from graph_metamers.synthesis.repeating import SearchOptions
@@ -42,13 +42,6 @@ if TYPE_CHECKING:
 
 FLAT_STEPS = 3  # directions of a layer at the most
 
-EDGES_HAVE_NO_DIRECTIONS = (
-    "edges are there or not: they have no directions. What the cheapest changes cost is what a front of edges says"
-)
-EDGES_ARE_READ = (
-    "every edge that a layer reads counts, so nothing of the edges is in a null space. Swaps that provably "
-    "change nothing are generate(solver='exact_swaps')"
-)
 WORDS_HAVE_NO_NOISE = "features are 0 or 1: noise in what the layer does not read would be neither"
 BOTH_AT_ONCE = "edges vary too, and have no directions; an audit of features alone has this control"
 NO_UNTRAINED = "no untrained copies were asked for"
@@ -98,14 +91,14 @@ class ControlRuns:
         Returns
         -------
         tuple of Baseline
-            In the order in which they are shown; one that cannot be made says why.
+            In the order in which they are shown; one that cannot be made says why. Steps along flat directions
+            and the null space are about features, and not there where edges alone vary.
         """
         graphs = [metamer.graph for metamer in metamers]
         found = [
             self._perturbed(observing, graphs),
             self._nearest(observing),
-            self._flat(observing, graphs),
-            self._null_space(observing),
+            *self._of_features(observing, graphs),
             self._untrained(observing),
         ]
         if varies_of(self.variables) == "features" and has_edges_from_pixels(self.dataset):
@@ -142,13 +135,18 @@ class ControlRuns:
             return self._not_made("nearest_item", "no two real nodes have different activations here")
         return self._made("nearest_item", [numbers])
 
-    def _flat(self, observing: Observer, graphs: Sequence[Graph]) -> Baseline:
+    def _of_features(self, observing: Observer, graphs: Sequence[Graph]) -> tuple[Baseline, ...]:
+        """The controls that are about features."""
         variables = self._in_range()
-        if not isinstance(variables, Variables) or observing.space is None:
-            both = varies_of(self.variables) == "both"
-            return self._not_made("flat_step", BOTH_AT_ONCE if both else EDGES_HAVE_NO_DIRECTIONS)
+        if isinstance(variables, StructureVariables):
+            return ()
+        if isinstance(variables, BothVariables):
+            return self._not_made("flat_step", BOTH_AT_ONCE), self._not_made("null_space", BOTH_AT_ONCE)
+        return self._flat(variables, observing, graphs), self._null_space(variables, observing)
+
+    def _flat(self, variables: Variables, observing: Observer, graphs: Sequence[Graph]) -> Baseline:
         try:
-            steps = self._steps(variables, observing.layer, observing.space, graphs)
+            steps = self._steps(variables, observing, graphs)
         except GraphMetamersError as error:
             return self._not_made("flat_step", str(error))
         except RuntimeError as error:  # torch: an operation that can be differentiated once only
@@ -156,10 +154,10 @@ class ControlRuns:
             return self._not_made("flat_step", f"the layer cannot be differentiated twice: {why}")
         return self._made("flat_step", self._observed(observing, steps))
 
-    def _steps(
-        self, variables: Variables, layer: str, space: VisibleSpace, graphs: Sequence[Graph]
-    ) -> list[Graph]:
+    def _steps(self, variables: Variables, observing: Observer, graphs: Sequence[Graph]) -> list[Graph]:
         """The reference after a step along a flat direction, as long as each of some changes."""
+        layer, space = observing.layer, observing.space
+        assert space is not None  # noqa: S101 (features vary)
         with self.view.borrow():
             reader = layer_readers(self.view, variables.reference, [layer])[layer]
         directions = FlatDirections(reader, space, self.options["tolerance"])
@@ -169,16 +167,13 @@ class ControlRuns:
                 for seed, graph in zip(self.seeds[:FLAT_STEPS], graphs, strict=False)
             ]
 
-    def _null_space(self, observing: Observer) -> Baseline:
-        if not isinstance(self.variables, Variables):
-            both = varies_of(self.variables) == "both"
-            return self._not_made("null_space", BOTH_AT_ONCE if both else EDGES_ARE_READ)
-        if self.variables.is_binary:
+    def _null_space(self, variables: Variables, observing: Observer) -> Baseline:
+        if variables.is_binary:
             return self._not_made("null_space", WORDS_HAVE_NO_NOISE)
         options: SearchOptions = {**self.options, "solver": "null_space", "objective": "match"}
         try:
             found = generate_many(
-                self.view.model, self.variables.reference, observing.layer, seeds=self.seeds, **options
+                self.view.model, variables.reference, observing.layer, seeds=self.seeds, **options
             )
         except GraphMetamersError as error:
             return self._not_made("null_space", str(error))

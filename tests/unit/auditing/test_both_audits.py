@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import graph_metamers as gm
-from graph_metamers.auditing.auditing import BOTH_STARTS, BOTH_STEPS
+from graph_metamers.auditing.defaults import NUM_STARTS, STEPS
 from graph_metamers.auditing.wording import RANDOM_GRAPHS
 from graph_metamers.inputs import what_varies
 
@@ -129,7 +129,7 @@ def test_a_matched_layer_is_said_to_be_matched_in_both(both_audit):
 
 
 def test_the_defaults_of_a_joint_audit_are_smaller(karate, karate_model):
-    counted = []
+    counted, starts = [], NUM_STARTS["both"]
     audit = gm.audit(
         karate_model,
         karate,
@@ -139,9 +139,9 @@ def test_the_defaults_of_a_joint_audit_are_smaller(karate, karate_model):
         num_untrained=0,
         on_search=lambda *at: counted.append(at),
     )
-    assert counted == [("act.0", number, BOTH_STARTS) for number in range(1, BOTH_STARTS + 1)]
+    assert counted == [("act.0", number, starts) for number in range(1, starts + 1)]
     config = audit.layers[0].metamer.config
-    assert config["steps"] == BOTH_STEPS
+    assert config["steps"] == STEPS["both"]
     assert "proposals=1000" in config["solver_options"]
     assert audit.varies == "both"
     assert not math.isnan(audit.rows()[0]["edge_overlap_low"])
