@@ -86,8 +86,7 @@ def control_figure(model: ModelLabel, points: Sequence[ControlPoint], tolerance:
     for point in points:
         _draw_point(figure, model, point, low)
     figure.update_layout(base_layout("Input distance (no unit)", "Activation loss (no unit)"))
-    ticks = [tick for tick in (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8) if left <= tick <= right]
-    figure.update_xaxes(range=[left, edge], tickvals=ticks, tickformat=".2~f")
+    figure.update_xaxes(range=[left, edge], tickvals=_ticks(right), tickformat=".2~f")
     figure.update_yaxes(type="log", range=[low, high], tickmode="array", **power_ticks(low, high))
     if tolerance > 0 and math.log10(tolerance) > low:
         draw_horizontal(figure, tolerance, "asked for", dash="dot", above=False, log=True)
@@ -129,6 +128,12 @@ def _widths(points: Sequence[ControlPoint]) -> tuple[float, float, float]:
     farthest = max((_top(point.distance) for point in points), default=1.0)
     left, right = -0.05 * max(1.0, farthest), 1.08 * max(1.0, farthest)
     return left, right, left + (right - left) / (1 - ROOM)
+
+
+def _ticks(right: float) -> list[float]:
+    """Places of ticks from 0 up to where names begin, few enough for a telephone."""
+    step = next((step for step in (0.5, 1.0, 2.0, 5.0, 10.0) if right / step < 4), right / 4)
+    return [place * step for place in range(int(right / step) + 1)]
 
 
 def _top(interval: Interval) -> float:
