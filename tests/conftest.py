@@ -51,6 +51,20 @@ def edge_audit(karate, karate_model) -> gm.Audit:
 
 
 @pytest.fixture(scope="session")
+def both_audit(karate, karate_model) -> gm.Audit:
+    """Features and edges vary together: short searches, two starts."""
+    return gm.audit(
+        karate_model,
+        karate,
+        vary=("features", "structure"),
+        num_starts=2,
+        solver=gm.InTurn(rewire=gm.Rewire(proposals=50)),
+        budget=gm.Budget(steps=60),
+        name="GCN",
+    )
+
+
+@pytest.fixture(scope="session")
 def cora() -> gm.Dataset:
     if "GRAPH_METAMERS_DATA" not in os.environ:
         pytest.skip("needs the files of Cora: set GRAPH_METAMERS_DATA to the folder that holds planetoid/")

@@ -41,6 +41,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "UserError",
     ),
     "evidence": (
+        "Baseline",
         "GateReport",
         "NullDistribution",
         "SelftestReport",
@@ -185,6 +186,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.errors import (
         UserError as UserError,
+    )
+    from graph_metamers.evidence import (
+        Baseline as Baseline,
     )
     from graph_metamers.evidence import (
         GateReport as GateReport,

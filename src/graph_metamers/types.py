@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 FeatureKind: TypeAlias = Literal["continuous", "bounded", "binary"]
 """What values a feature may take: any number, a number in a range, or 0 and 1."""
 
+Varies: TypeAlias = Literal["features", "structure", "both"]
+"""What the searches of an audit may change: features, edges, or both at once."""
+
 TaskLevel: TypeAlias = Literal["node", "graph"]
 """What the model predicts for: every node, or every graph of a batch."""
 

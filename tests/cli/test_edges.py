@@ -1,4 +1,4 @@
-"""`--vary structure`: edges vary, in `audit` and in `generate`."""
+"""`--vary structure` and `--vary both`: edges vary, in `audit` and in `generate`."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ def test_an_audit_of_edges_has_a_budget_of_its_own(call):
     assert said["config"]["search"]["steps"] == 200
     features = ("audit", *KARATE, "--epochs", "2", "--model", "gcn", "--num-starts", "1", "--tolerance", "10")
     assert call(*features, "--json").json["config"]["search"]["steps"] == 2000
+
+
+def test_features_and_edges_vary_together_where_that_is_asked_for(call):
+    both = ("--vary", "both", "--epochs", "20", "--steps", "20")
+    words = ("audit", *KARATE, *both, "--model", "gcn", "--num-starts", "1", "--layer", "act.0")
+    said = call(*words, "--num-untrained", "0", "--output", "out", "--json").json
+    assert {row["varies"] for row in said["rows"]} == {"both"}
+    assert set(said["config"]["search"]["vary"]) == {"edges", "x"}
+    assert {"visible_distance", "edge_overlap"} <= set(said["rows"][0])
+    reasons = {row["baseline"]: row["why_not"] for row in said["baseline_rows"]}
+    assert reasons["random_weights"] == "no untrained copies were asked for"
+    assert not reasons["random_perturbation"]
+    assert "fronts" not in said
+    assert gm.load_audit("out").varies == "both"
+    text = call(*words, "--num-untrained", "0").out
+    assert "visible distance" in text
+    assert "edge overlap" in text
+    assert "unrelated features on random graphs with the same degrees" in text
+
+    searched = ("generate", *KARATE, *both, *EASY, "--model", "gcn", "--layer", "act.0", "-o", "found")
+    assert call(*searched).code == 0
+    metamer = gm.load_metamer("found")
+    assert not torch.equal(metamer.graph.x, metamer.reference.x)
+    assert not torch.equal(metamer.graph.edge_index, metamer.reference.edge_index)

@@ -35,7 +35,7 @@ ARGUMENTS = (
 )
 # A report that is there already, such as the demo's, with the saved audits beside it, is looked at too.
 GIVEN = os.environ.get("GRAPH_METAMERS_REPORT")
-REPORTS = ("images", "words", "numbers", "edges", "mixed", "hostile", *(["given"] if GIVEN else []))
+REPORTS = ("images", "words", "numbers", "edges", "both", "mixed", "hostile", *(["given"] if GIVEN else []))
 SIZES = {390: 844, 1280: 900}
 SMALLEST_CONTRAST = 4.5  # WCAG 2.1, level AA, text
 
@@ -93,13 +93,14 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def audits_of(image_audits, word_audit, numeric_audit, chance_audit, hostile_audit, edge_audit):
+def audits_of(image_audits, word_audit, numeric_audit, chance_audit, hostile_audit, edge_audit, both_audit):
     audits = {
         "images": image_audits,
         "words": [word_audit],
         "numbers": [numeric_audit, chance_audit],
         "edges": [edge_audit],
-        "mixed": [*image_audits, word_audit, chance_audit, edge_audit],
+        "both": [both_audit],
+        "mixed": [*image_audits, word_audit, chance_audit, edge_audit, both_audit],
         "hostile": [hostile_audit],
     }
     if GIVEN:

@@ -125,6 +125,7 @@ def test_section_numbers_are_those_of_the_design(image_audits):
         "layers": 3,
         "metamer": 4,
         "theory": 5,
+        "controls": 6,
         "advice": 9,
         "making": 10,
     }

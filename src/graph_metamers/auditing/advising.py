@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graph_metamers.auditing.results import Audit
+    from graph_metamers.types import Varies
 
 MAX_ADVICE = 5
 CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doing as well as the model
@@ -58,11 +59,19 @@ def _advise_budget(audit: Audit) -> str | None:
     ways = ["search longer (--steps)"] if too_short else []
     if audit.varies == "structure":
         return _advise_edges(audit, where)
-    ways += ["search with another solver (--solver)"] if stalled else []
+    if stalled:
+        ways += [_MORE[audit.varies]]
     return (
         f"For {audit.model_name} at {where}, {' or '.join(ways)} or from other starts (--seed) before "
         "concluding anything from searches that found no metamer."
     )
+
+
+_MORE: Mapping[Varies, str] = {
+    "features": "search with another solver (--solver)",
+    "both": "let more edges be proposed (solver=InTurn(rewire=Rewire(proposals=...)) in Python)",
+}
+"""What else there is where a search got no better."""
 
 
 def _advise_edges(audit: Audit, where: str) -> str:
@@ -101,7 +110,9 @@ def _advise_use(audits: Sequence[Audit]) -> str | None:
     ]
     if not places:
         return None
-    read = "edges" if all(audit.varies == "structure" for audit in audits) else "input features"
+    kinds = {audit.varies for audit in audits}
+    read = "edges" if kinds == {"structure"} else "input features"
+    read += " and the edges" if len(kinds) > 1 or kinds == {"both"} else ""
     return (
         "Changes like those pictured reach no alarm that watches the matched layer alone "
         f"({', '.join(dict.fromkeys(places))}): if they matter to you, watch the {read}, or the "

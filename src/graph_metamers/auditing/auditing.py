@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from graph_metamers.auditing.defaults import with_defaults
 from graph_metamers.auditing.floors import structure_floor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
@@ -18,23 +19,20 @@ from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation
-from graph_metamers.inputs import Features, Init, Vary, structure_of, what_varies
-from graph_metamers.inputs.hetero_structure import StructureByType
+from graph_metamers.evidence.control_runs import ControlRuns
+from graph_metamers.inputs import Init, Vary, what_varies
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
-from graph_metamers.parameters import MAX_SEED, check_integer
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.items import NODES
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.synthesis import (
     Budget,
-    Rewire,
     SearchProgress,
     check_search,
     generate_many,
     structure_front,
 )
-from graph_metamers.synthesis.solvers import require_preserved
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
@@ -42,11 +40,10 @@ if TYPE_CHECKING:
 
     from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.synthesis import Objective
+    from graph_metamers.synthesis.repeating import SearchOptions
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
 
-AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
-AUDIT_STEPS = 200
 
 SearchCallback = Callable[[str, int, int], None]
 
@@ -56,7 +53,7 @@ def audit(
     dataset: Dataset,
     *,
     layers: Sequence[str] | None = None,
-    num_starts: int = 5,
+    num_starts: int | None = None,
     vary: Vary = "features",
     objective: Objective = "match",
     transform: Transform | None = None,
@@ -66,6 +63,7 @@ def audit(
     budget: Budget | None = None,
     tolerance: float = 1e-3,
     min_distance: float = 0.1,
+    num_untrained: int | None = None,
     name: str | None = None,
     seed: int = 0,
     callbacks: Sequence[Callable[[SearchProgress], None]] = (),
@@ -74,8 +72,9 @@ def audit(
     """Search for metamers of every layer from several starts, and measure them beside chance and controls.
 
     Every number gets an interval over the starts, and stands beside the same number for as many shuffles of
-    the features, or where edges vary for as many random graphs with the same degrees. The intervals are
-    about other starts in this one trained model, not about other trainings.
+    the features, or where edges vary for as many random graphs with the same degrees; where both vary, for
+    as many shuffles on such graphs. The intervals are about other starts in this one trained model, not
+    about other trainings.
 
     Parameters
     ----------
@@ -87,11 +86,15 @@ def audit(
         Names of layers; default: every post-activation output and the output.
     num_starts
         Searches per layer, from seeds `seed`, `seed + 1`, ...; one is quicker and gives no interval.
+        Default: 5, or 3 where features and edges vary together, since these searches are long.
     vary
-        What may vary: `"features"`, of the data set's kind; `"structure"`, the edges; or an object, as in
-        `generate`.
+        What may vary: `"features"`, of the data set's kind; `"structure"`, the edges; a pair
+        `("features", "structure")`, both together; or objects, as in `generate`.
     objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
+    num_untrained
+        Copies of the model with random weights that are searched too, from the first starts, as a control of
+        each layer: 0 leaves it out. Default: 2, or 1 where features and edges vary together.
     name
         How to call the model; default: its architecture, or its class.
     seed
@@ -110,13 +113,15 @@ def audit(
 
     Notes
     -----
-    Takes `num_starts` searches per layer, and one pass of the model per search and audited layer. What was
+    Takes `num_starts + num_untrained` searches per layer, one pass of the model per search and audited layer, and
+    some for the controls (see `Baseline`). What was
     found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
-    Where edges vary, each layer also gets a `structure_front` and a `structure_lower_bound`, `solver="auto"`
-    is `Rewire(proposals=AUDIT_PROPOSALS)` and the default budget `Budget(steps=AUDIT_STEPS)`: less than in
-    `generate`, since there are many searches.
+    Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
+    `solver="auto"` is `Rewire(proposals=1000)` and the default budget `Budget(steps=200)`:
+    less than in `generate`, since there are many searches. Where both vary, `solver="auto"` is `InTurn` with
+    the same `Rewire`, and the default budget `Budget(steps=1000)`.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):
@@ -132,39 +137,53 @@ def audit(
         objective=objective,
         vary=vary,
     )
-    seeds = _seeds(seed, num_starts)
+    asked = with_defaults(
+        dataset,
+        vary=vary,
+        solver=solver,
+        budget=budget,
+        seed=seed,
+        num_starts=num_starts,
+        num_untrained=num_untrained,
+    )
+    structure, seeds = asked.structure, asked.seeds
     fit = model if isinstance(model, FitResult) else None
     module = model.model if isinstance(model, FitResult) else model
     if dataset.task_level != "node":
         must, got = "one whose nodes have classes", f"{dataset.name} ({dataset.task_level})"
         raise ParameterError("dataset", must, got)
     graph = dataset.graph
-    structure = structure_of(vary)
-    vary = Features(kind=dataset.feature_kind) if vary == "features" else vary
-    if isinstance(structure, StructureByType):
-        raise ParameterError("vary", "'structure' or a Structure here; generate() takes edge types", vary)
-    if structure is not None:
-        require_preserved(structure.preserve, Rewire.name)  # as fronts do
-        solver = Rewire(proposals=AUDIT_PROPOSALS) if solver == "auto" else solver
-        budget = budget or Budget(steps=AUDIT_STEPS)
     view = ModelView(module, forward, transform)
     names = list(layers) if layers is not None else default_layers(view.layers(graph))
     if not names or len(set(names)) != len(names):
         raise ParameterError("layers", "one layer or several different ones", names)
     scores = fit.scores if fit else evaluate(module, dataset, transform=transform, forward=forward)
     checks = check(
-        module, graph, names, vary=vary, forward=forward, transform=transform, accuracy=scores.test
+        module, graph, names, vary=asked.features, forward=forward, transform=transform, accuracy=scores.test
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
+    variables = what_varies(asked.vary, graph)
     auditor = LayerAuditor.of(
         view,
-        what_varies(vary, graph),
+        variables,
         names,
         seeds=seeds,
         tolerance=tolerance,
         min_distance=min_distance,
     )
+    options: SearchOptions = {
+        "vary": asked.vary,
+        "objective": objective,
+        "transform": transform,
+        "forward": forward,
+        "solver": asked.solver,
+        "init": init,
+        "budget": asked.budget,
+        "tolerance": tolerance,
+        "min_distance": min_distance,
+    }
+    controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
@@ -173,16 +192,8 @@ def audit(
             layer,
             seeds=seeds,
             on_seed=_announce(on_search, layer, depth, len(names)),
-            vary=vary,
-            objective=objective,
-            transform=transform,
-            forward=forward,
-            solver=solver,
-            init=init,
-            budget=budget,
-            tolerance=tolerance,
-            min_distance=min_distance,
             callbacks=callbacks,
+            **options,
         )
         front = floor = None
         if structure is not None:
@@ -190,10 +201,10 @@ def audit(
                 module, graph, layer, vary=structure, transform=transform, forward=forward, seed=seed
             )
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
-        audited.append(auditor.audit(layer, depth, metamers, front, floor))
+        audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
     control = label_propagation(dataset)
     theory = None
-    if structure is None:
+    if asked.varies == "features":
         moved = {
             layer.name: [start.gates.distance.visible_items for start in layer.starts if start.gates.distance]
             for layer in audited
@@ -231,12 +242,6 @@ def audit(
             **environment(),
         },
     )
-
-
-def _seeds(seed: int, num_starts: int) -> range:
-    num_starts = check_integer("num_starts", num_starts, low=1)
-    check_integer("seed", seed, low=0, high=MAX_SEED - num_starts + 1)
-    return range(seed, seed + num_starts)
 
 
 def _announce(

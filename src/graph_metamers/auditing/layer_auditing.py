@@ -10,7 +10,7 @@ import torch
 from graph_metamers.auditing.layer_results import LayerAudit, Start
 from graph_metamers.evidence.measures import Measure, measure
 from graph_metamers.evidence.observing import Observation, Observer, observer
-from graph_metamers.inputs import StructureVariables
+from graph_metamers.inputs.asking import varies_of
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.metamer import ITEM_TOLERANCE_FACTOR
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graph_metamers.auditing.layer_results import StructureFloor
-    from graph_metamers.inputs import Variables
+    from graph_metamers.evidence.control_runs import ControlRuns
+    from graph_metamers.inputs.asking import Varying
     from graph_metamers.reading import ModelView
     from graph_metamers.synthesis import Metamer, StructureFront
-    from graph_metamers.types import Graph
+    from graph_metamers.types import Graph, Varies
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +38,22 @@ class LayerAuditor:
     observers
         Layer -> its observer.
     chance
-        Layer -> what shuffled features (or random edges) look like there, one shuffle for each start.
-    of_edges
-        Whether edges vary, and not features.
+        Layer -> what shuffled features (or random edges, or both) look like there, one for each start.
+    varies
+        What may vary.
     """
 
     view: ModelView
     seeds: Sequence[int]
     observers: Mapping[str, Observer]
     chance: Mapping[str, tuple[Observation, ...]]
-    of_edges: bool
+    varies: Varies
 
     @classmethod
     def of(
         cls,
         view: ModelView,
-        variables: Variables | StructureVariables,
+        variables: Varying,
         layers: Sequence[str],
         *,
         seeds: Sequence[int],
@@ -76,7 +77,7 @@ class LayerAuditor:
             layer: tuple(observing.observe(graph) for graph in shuffled)
             for layer, observing in observers.items()
         }
-        return cls(view, seeds, observers, chance, isinstance(variables, StructureVariables))
+        return cls(view, seeds, observers, chance, varies_of(variables))
 
     def audit(
         self,
@@ -85,8 +86,9 @@ class LayerAuditor:
         metamers: Sequence[Metamer],
         front: StructureFront | None = None,
         floor: StructureFloor | None = None,
+        controls: ControlRuns | None = None,
     ) -> LayerAudit:
-        """Measure what the searches of a layer found, one metamer for each seed."""
+        """Measure what the searches of a layer found, one metamer for each seed, and its controls."""
         observing = self.observers[layer]
         found = [observing.observe(metamer.graph) for metamer in metamers]
         parts = zip(self.seeds, metamers, found, self.chance[layer], strict=True)
@@ -97,12 +99,13 @@ class LayerAuditor:
             metamer=metamers[0],
             starts=tuple(_start(*part) for part in parts),
             measures=measure(
-                [each.numbers for each in found], self._chance_numbers(layer), of_edges=self.of_edges
+                [each.numbers for each in found], self._chance_numbers(layer), varies=self.varies
             ),
             elsewhere=self._elsewhere([metamer.graph for metamer in metamers]),
             null=observing.null.summary(),
             front=front,
             floor=floor,
+            baselines=() if controls is None else controls.of_layer(observing, metamers),
         )
 
     def _elsewhere(self, graphs: Sequence[Graph]) -> dict[str, dict[str, Measure]]:

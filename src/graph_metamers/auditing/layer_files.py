@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, is_of_edges
+from graph_metamers.auditing.layer_results import LayerAudit, Start, StructureFloor, what_varied
+from graph_metamers.evidence.controls import BASELINE_MEASURES, Baseline
 from graph_metamers.evidence.gating import GateReport
 from graph_metamers.evidence.measures import Measure, described_measure
 from graph_metamers.evidence.null import NullSummary
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.synthesis import Metamer
+    from graph_metamers.types import Varies
 
 
 def describe_layer(layer: LayerAudit) -> dict[str, Any]:
@@ -47,11 +49,12 @@ def describe_layer(layer: LayerAudit) -> dict[str, Any]:
         "null": {"num_pairs": layer.null.num_pairs, "num_equal": layer.null.num_equal},
         "front": None if layer.front is None else asdict(layer.front),
         "floor": None if layer.floor is None else asdict(layer.floor),
+        "baselines": [asdict(baseline) for baseline in layer.baselines],
     }
 
 
 def _parts(distance: SplitDistance | None) -> dict[str, float]:
-    """Visible and null-space distance; nothing where edges vary."""
+    """Visible and null-space distance; nothing where edges alone vary."""
     if distance is None:
         return {}
     return {"visible_distance": distance.visible, "null_space_distance": distance.null_space}
@@ -93,7 +96,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
         width=stored["width"],
         metamer=metamer,
         starts=tuple(_start(start, own, place) for place, start in enumerate(stored["starts"])),
-        measures=_measures(stored["measures"], of_edges=is_of_edges(metamer)),
+        measures=_measures(stored["measures"], varies=what_varied(metamer)),
         elsewhere={other: _measures(measures) for other, measures in stored["elsewhere"].items()},
         null=NullSummary(
             own["null_snr"],
@@ -104,6 +107,7 @@ def restore_layer(stored: Mapping[str, Any], tensors: Mapping[str, Tensor], meta
         ),
         front=_front(stored.get("front")),
         floor=_floor(stored.get("floor")),
+        baselines=tuple(map(_baseline, stored.get("baselines", ()))),
     )
 
 
@@ -131,13 +135,19 @@ def _floor(stored: Mapping[str, Any] | None) -> StructureFloor | None:
     return StructureFloor(bound, unproved, stored["why"])
 
 
-def _measures(stored: Mapping[str, Any], *, of_edges: bool = False) -> dict[str, Measure]:
+def _baseline(stored: Mapping[str, Any]) -> Baseline:
+    """A control; older audits have none."""
+    numbers = {name: tuple(map(to_number, stored[name])) for name in BASELINE_MEASURES}
+    return Baseline(**{**stored, **numbers})
+
+
+def _measures(stored: Mapping[str, Any], *, varies: Varies = "features") -> dict[str, Measure]:
     return {
         name: described_measure(
             name,
             [to_number(value) for value in numbers["values"]],
             [to_number(value) for value in numbers["chances"]],
-            of_edges=of_edges,
+            varies=varies,
         )
         for name, numbers in stored.items()
     }

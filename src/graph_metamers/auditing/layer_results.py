@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from graph_metamers.evidence.controls import Baseline
     from graph_metamers.evidence.gating import GateReport
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.evidence.null import NullSummary
     from graph_metamers.synthesis import Metamer, StructureFront
+    from graph_metamers.types import Varies
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,13 @@ class Start:
         return self.status is Status.CONVERGED
 
 
-def is_of_edges(metamer: Metamer) -> bool:
-    """Whether a search was for edges, by its record."""
+def what_varied(metamer: Metamer) -> Varies:
+    """What a search was allowed to change, by its record."""
     varied = metamer.config.get("vary")
     edges = varied.get("edges") if isinstance(varied, Mapping) else None
-    return isinstance(edges, Mapping) and edges.get("kind") == "structure"
+    if not isinstance(varied, Mapping) or not isinstance(edges, Mapping) or edges.get("kind") != "structure":
+        return "features"
+    return "both" if len(varied) > 1 else "structure"
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,11 @@ class LayerAudit:
     null
         How alike real nodes are at this layer.
     front
-        Where edges vary, activation loss against the share of edges that stay; else `None`.
+        Where edges alone vary, activation loss against the share of edges that stay; else `None`.
     floor
-        Where edges vary and none may stay, the loss below which no graph can be; else `None`.
+        Where edges alone vary and none may stay, the loss below which no graph can be; else `None`.
+    baselines
+        The controls beside it, in the order in which they are shown.
     """
 
     name: str
@@ -116,11 +122,12 @@ class LayerAudit:
     null: NullSummary
     front: StructureFront | None = None
     floor: StructureFloor | None = None
+    baselines: tuple[Baseline, ...] = ()
 
     @property
-    def varies(self) -> Literal["features", "structure"]:
+    def varies(self) -> Varies:
         """What the searches were allowed to change."""
-        return "structure" if is_of_edges(self.metamer) else "features"
+        return what_varied(self.metamer)
 
     @property
     def front_holds_metamers(self) -> bool:

@@ -12,12 +12,13 @@ from graph_metamers.storage import atomic_file
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
     from graph_metamers.auditing.layer_results import LayerAudit, Start
     from graph_metamers.auditing.results import Audit
+    from graph_metamers.types import Varies
 
 NODE_COLUMNS = {
     "layer": "Name of the layer.",
@@ -28,7 +29,7 @@ NODE_COLUMNS = {
     "predicted_after": "Class that it predicts on what was found.",
     "item_loss": "Squared error of its activation over its squared size; inf where that is 0.",
     "snr_db": "-10 log10 of the item loss, dB.",
-    "snr_db_chance": "The same with shuffled features, or with random edges where edges vary.",
+    "snr_db_chance": "The same with shuffled features, or (and) with random edges where edges vary.",
     "nearest_real_node": "The real node with another activation that is nearest to it; -1 if there is none.",
     "nearest_real_snr_db": "Signal-to-noise ratio of that node as a stand-in, dB: what gate 2 has to beat.",
     "same_prediction": "Gate 1, 0 or 1.",
@@ -36,8 +37,10 @@ NODE_COLUMNS = {
     "not_the_reference": "Gate 3, 0 or 1.",
     "passes": "All three gates, 0 or 1.",
     "kind": "`visible` or `null space` where it passes, else empty. Not there where edges vary.",
-    "input_distance": "Distance of its own features (or edges), 0 = the reference, 1 = unrelated.",
-    "visible_distance": "The same inside the directions that the layer reads. Not there where edges vary.",
+    "input_distance": "Distance of its own features (or edges), 0 = the reference, 1 = unrelated; where both "
+    "vary, the smaller of the two.",
+    "visible_distance": "That of the features inside the directions that the layer reads. Not there where edges "
+    "alone vary.",
     "passes_share": "Share of the starts from which it passes, 0 to 1.",
 }
 """Column -> what it holds."""
@@ -45,11 +48,14 @@ NODE_COLUMNS = {
 
 def columns_of(audit: Audit) -> tuple[str, ...]:
     """The columns of an audit's table: those of `NODE_COLUMNS` that are about what varies."""
-    left_out = _OF_FEATURES if audit.varies == "structure" else ()
-    return tuple(name for name in NODE_COLUMNS if name not in left_out)
+    return tuple(name for name in NODE_COLUMNS if name not in _LEFT_OUT[audit.varies])
 
 
-_OF_FEATURES = ("kind", "visible_distance")
+_LEFT_OUT: Mapping[Varies, tuple[str, ...]] = {
+    "features": (),
+    "structure": ("kind", "visible_distance"),
+    "both": ("kind",),
+}
 
 
 def node_rows(audit: Audit) -> Iterator[dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from graph_metamers.evidence.controls import BASELINE_MEASURES
 
 if TYPE_CHECKING:
     import os
@@ -16,10 +19,11 @@ if TYPE_CHECKING:
     from graph_metamers.auditing.theory import Theory
     from graph_metamers.checks import CheckReport
     from graph_metamers.datasets import Dataset
+    from graph_metamers.evidence.controls import Baseline
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics.classification import Accuracy
     from graph_metamers.training.scoring import Scores
-    from graph_metamers.types import FeatureKind, Graph, Json
+    from graph_metamers.types import FeatureKind, Graph, Json, Varies
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Audit:
     layers
         One per audited layer, in the order of computation.
     theory
-        What can be computed without a search; `None` where edges vary.
+        What can be computed without a search; `None` where edges vary, alone or beside features.
     model
         The model; `None` for a loaded audit of a model that is not of this package.
     config
@@ -133,7 +137,7 @@ class Audit:
         return len(self.layers[0].starts) if self.layers else 0
 
     @property
-    def varies(self) -> Literal["features", "structure"]:
+    def varies(self) -> Varies:
         """What its searches were allowed to change."""
         return self.layers[0].varies if self.layers else "features"
 
@@ -148,6 +152,11 @@ class Audit:
     def went_farther(self) -> bool:
         """Whether searches went on from their first match; those of binary features have no need to."""
         return any(layer.metamer.distance_trace for layer in self.layers)
+
+    @property
+    def baselines(self) -> tuple[tuple[Baseline, ...], ...]:
+        """The controls of each layer, in the order of `layers`; see `baseline_rows`."""
+        return tuple(layer.baselines for layer in self.layers)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per layer: how the searches ended, and every measure.
@@ -195,6 +204,28 @@ class Audit:
             for other, measures in layer.elsewhere.items()
         ]
 
+    def baseline_rows(self) -> list[dict[str, Any]]:
+        """One row per layer and control: how far one gets with less than a search.
+
+        Measures are those of `rows` under the same names, each with `_low` and `_high`; nan where one does
+        not apply, or the control could not be made (`why_not` then says why).
+        """
+        return [
+            {
+                "model": self.model_name,
+                "dataset": self.dataset.name,
+                "layer": layer.name,
+                "depth": layer.depth,
+                "varies": self.varies,
+                "baseline": baseline.name,
+                "num_seeds": baseline.num_seeds,
+                "why_not": baseline.why_not,
+            }
+            | _of_baseline(baseline)
+            for layer in self.layers
+            for baseline in layer.baselines
+        ]
+
     def node_rows(self) -> list[dict[str, Any]]:
         """One row per layer, start and node: gates, losses, distances; see `save_nodes`."""
         from graph_metamers.auditing.node_table import node_rows  # noqa: PLC0415 (it imports this file)
@@ -240,11 +271,29 @@ def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
     }
 
 
+def _of_baseline(baseline: Baseline) -> dict[str, float]:
+    row = {}
+    for name in BASELINE_MEASURES:
+        found = baseline.interval(name)
+        ends = (math.nan,) * 3 if found is None else (found.estimate, found.low, found.high)
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+    return row
+
+
 def _line(layer: LayerAudit) -> str:
     measures = layer.measures
-    distance = "edge_overlap" if layer.varies == "structure" else "visible_distance"
+    distances = ", ".join(
+        f"{name.replace('_', ' ')} {measures[name].value:.2f}" for name in _DISTANCES[layer.varies]
+    )
     return (
         f"{layer.found} searches found a metamer, activation loss {measures['activation_loss'].value:.2e}, "
-        f"{distance.replace('_', ' ')} {measures[distance].value:.2f}, passing all gates "
+        f"{distances}, passing all gates "
         f"{measures['passing_share'].value:.1%}, same prediction {measures['prediction_agreement'].value:.1%}"
     )
+
+
+_DISTANCES: Mapping[Varies, tuple[str, ...]] = {
+    "features": ("visible_distance",),
+    "structure": ("edge_overlap",),
+    "both": ("visible_distance", "edge_overlap"),
+}

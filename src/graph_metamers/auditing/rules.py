@@ -54,9 +54,9 @@ def kind_of(layer: LayerAudit) -> Literal["visible", "null space"]:
 
     `"null space"` if more nodes pass the gates by differing where the layer does not read than by
     differing where it does (by their intervals; with one start by their values), else `"visible"`, which
-    changed edges always are.
+    changed edges always are, alone or beside features.
     """
-    if layer.varies == "structure":
+    if layer.varies != "features":
         return "visible"
     hidden, seen = layer.measures["null_space_share"], layer.measures["visible_share"]
     compared = compare(hidden.interval, seen.interval)

@@ -65,7 +65,7 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.num_metamers]
     sentences += _front_sentences(audit)
     sentences += _floor_sentences(audit)
-    if matched or audit.varies == "structure":
+    if matched or audit.varies != "features":
         sentences.append(_closing_sentence(audit))
     return tuple(sentences)
 
@@ -83,6 +83,12 @@ class _Terms:
 _TERMS = {
     "features": _Terms("features", "unrelated features", "differ where the layer reads", "visible_share"),
     "structure": _Terms("edges", RANDOM_GRAPHS, "have other neighbours", "passing_share"),
+    "both": _Terms(
+        "features and edges",
+        f"unrelated features on {RANDOM_GRAPHS}",
+        "differ in their features and in their neighbours",
+        "passing_share",
+    ),
 }
 
 
@@ -101,15 +107,19 @@ def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
 
 def _difference(audit: Audit, layers: Sequence[LayerAudit]) -> str:
     """What is found instead of the reference, and how far from it that is."""
-    if audit.varies == "structure":
+    edges = ""
+    if audit.varies != "features":
         overlaps = [layer.measures["edge_overlap"] for layer in layers]
-        return (
+        edges = (
             f"an edge overlap of {_span([measure.interval for measure in overlaps], _plain)} with the "
             f"reference ({_span([measure.chance_interval for measure in overlaps], _short)} for "
             f"{RANDOM_GRAPHS}), every node keeping its number of neighbours"
         )
+    if audit.varies == "structure":
+        return edges
     distance = _span([layer.measures["visible_distance"].interval for layer in layers], _plain)
-    return f"features at a visible distance of {distance} (0 = the reference, 1 = unrelated features)"
+    features = f"features at a visible distance of {distance} (0 = the reference, 1 = unrelated features)"
+    return f"{features} and {edges}" if edges else features
 
 
 _ALL_STARTS = "; these are means over all starts, also those from which nothing was found"
@@ -275,7 +285,7 @@ def _failed_sentence(layer: LayerAudit) -> str:
         f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
         f"(asked for {layer.metamer.tolerance:g}; {_TERMS[layer.varies].unrelated} have "
         f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
-        f"{_near(layer) if layer.varies == 'structure' else ''}"
+        f"{_near(layer) if layer.varies != 'features' else ''}"
     )
 
 
@@ -299,7 +309,8 @@ def _near(layer: LayerAudit) -> str:
     overlap, same = layer.measures["edge_overlap"], layer.measures["prediction_agreement"]
     return (
         f" With an edge overlap of {_span([overlap.interval], _plain)}, {_span([same.interval])} of the "
-        f"predictions stay in these attempts ({_span([same.chance_interval])} in {RANDOM_GRAPHS})."
+        f"predictions stay in these attempts ({_span([same.chance_interval])} with "
+        f"{_TERMS[layer.varies].unrelated})."
     )
 
 

@@ -18,7 +18,14 @@ from graph_metamers.cli.options import (  # noqa: TC001 (typer reads them)
     Seed,
     TrainingOptions,
 )
-from graph_metamers.cli.preparing import budget_of, load_data, prepare_model, require_layers, train_model
+from graph_metamers.cli.preparing import (
+    budget_of,
+    load_data,
+    prepare_model,
+    require_layers,
+    train_model,
+    vary_of,
+)
 from graph_metamers.cli.printing import print_json
 from graph_metamers.cli.progress import show_search
 from graph_metamers.cli.summaries import audit_as_json, print_audits
@@ -35,11 +42,21 @@ def audit(
         typer.Option(help="Layer to audit; may be repeated. Default: each after its activation function."),
     ] = None,
     num_starts: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Searches of each layer, from different starts; one is quicker, and gives no intervals."
+            help="Searches of each layer, from different starts; one is quicker, and gives no intervals. "
+            "Default: 5; 3 with --vary both.",
+            show_default=False,
         ),
-    ] = 5,
+    ] = None,
+    num_untrained: Annotated[
+        int | None,
+        typer.Option(
+            help="Copies with random weights that are searched too, as a control of each layer; 0: none. "
+            "Default: 2; 1 with --vary both.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="How tables and the report call the model.", show_default=False)
     ] = None,
@@ -65,7 +82,8 @@ def audit(
             dataset,
             layers=layer or None,
             num_starts=num_starts,
-            vary=search.vary,
+            num_untrained=num_untrained,
+            vary=vary_of(search),
             objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),

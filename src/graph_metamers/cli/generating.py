@@ -17,7 +17,14 @@ from graph_metamers.cli.options import (  # noqa: TC001 (typer reads them)
     Seed,
     TrainingOptions,
 )
-from graph_metamers.cli.preparing import budget_of, load_data, prepare_model, require_layers, train_model
+from graph_metamers.cli.preparing import (
+    budget_of,
+    load_data,
+    prepare_model,
+    require_layers,
+    train_model,
+    vary_of,
+)
 from graph_metamers.cli.printing import print_json
 from graph_metamers.cli.progress import show_search
 from graph_metamers.cli.summaries import describe_scores
@@ -51,7 +58,7 @@ def generate(
             trained,
             dataset.graph,
             layer,
-            vary=gm.Features(kind=dataset.feature_kind) if search.vary == "features" else search.vary,
+            vary=_vary(search, dataset),
             objective=cast("Any", search.objective),
             solver=search.solver,
             init=cast("Any", search.init),
@@ -72,6 +79,14 @@ def generate(
             typer.echo(str(output))
     if not metamer.is_metamer:
         raise typer.Exit(1)
+
+
+def _vary(search: SearchOptions, dataset: gm.Dataset) -> Any:
+    """What may vary, with features of the data set's kind."""
+    features, vary = gm.Features(kind=dataset.feature_kind), vary_of(search)
+    if isinstance(vary, tuple):
+        return features, vary[1]
+    return features if vary == "features" else vary
 
 
 def _as_json(metamer: gm.Metamer, scores: gm.Scores, output: Path | None) -> dict[str, Any]:

@@ -118,8 +118,8 @@ class SearchOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="What a metamer may differ in: features, or structure, the edges; every node then keeps its "
-            "degree.",
+            help="What a metamer may differ in: features; structure, the edges, where every node keeps its "
+            "degree; or both.",
             rich_help_panel=_SEARCH,
         ),
     ] = "features"
@@ -136,7 +136,8 @@ class SearchOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="Of the search: auto, lbfgs, adam, word_swaps, null_space or, for edges, rewire.",
+            help="Of the search: auto, lbfgs, adam, word_swaps, null_space or, for edges, rewire, for both "
+            "in_turn.",
             rich_help_panel=_SEARCH,
         ),
     ] = "auto"
@@ -149,7 +150,8 @@ class SearchOptions:
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Evaluations that each search may spend; default: 2000; 200 in an audit where edges vary.",
+            help="Evaluations that each search may spend; default: 2000; in an audit 200 where edges vary, "
+            "1000 where features vary beside them.",
             show_default=False,
             rich_help_panel=_SEARCH,
         ),

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from graph_metamers.types import FeatureKind
 
 
-VARIES = ("features", "structure")
+BOTH = "both"
+VARIES = ("features", "structure", BOTH)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ def load_data(options: DataOptions, *, seed: int) -> Dataset:
     )
 
 
+def vary_of(options: SearchOptions) -> Any:
+    """What may vary, as `generate` and `audit` call it."""
+    return ("features", "structure") if options.vary == BOTH else options.vary
+
+
 def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget | None:
     """Make the budget of a search, and refuse what is out of range; call it before anything long.
 
@@ -73,7 +79,7 @@ def budget_of(options: SearchOptions, *, seed: int) -> gm.Budget | None:
         min_distance=options.min_distance,
         seed=seed,
         objective=options.objective,
-        vary=options.vary,
+        vary=vary_of(options),
     )
     if options.steps is None:
         return None if options.seconds is None else gm.Budget(seconds=options.seconds)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COLUMNS = ("model", "layer", "found")
-_UNRELATED = {"features": "unrelated features", "structure": "random graphs with the same degrees"}
+_UNRELATED = {
+    "features": "unrelated features",
+    "structure": "random graphs with the same degrees",
+    "both": "unrelated features on random graphs with the same degrees",
+}
 
 
 def _loss(value: float) -> str:
@@ -79,6 +83,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
         "cross_layer_rows": audit.cross_layer_rows(),
+        "baseline_rows": audit.baseline_rows(),
         **({"fronts": fronts} if fronts else {}),
         **({"floors": floors} if floors else {}),
         "scores": audit.scores,
@@ -123,5 +128,11 @@ _NODES: _Shown = {
 _SHOWN: Mapping[str, _Shown] = {
     "features": {**_ACTIVATION, "visible_distance": ("visible distance", _distance), **_NODES},
     "structure": {**_ACTIVATION, "edge_overlap": ("edge overlap", _loss), **_NODES},
+    "both": {
+        **_ACTIVATION,
+        "visible_distance": ("visible distance", _distance),
+        "edge_overlap": ("edge overlap", _loss),
+        **_NODES,
+    },
 }
 """What varies -> measure -> heading, and how it is shown, in the order of the last columns."""

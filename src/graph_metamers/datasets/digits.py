@@ -16,9 +16,11 @@ from graph_metamers.graphs import infer_feature_kind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from torch import Tensor
 
-__all__ = ["load_digits_graph"]
+__all__ = ["edges_from_pixels", "has_edges_from_pixels", "load_digits_graph"]
 
+_NAME = "digits"
 _SIDE = 8
 _NEIGHBOURS = 8
 _LARGEST_PIXEL = 16
@@ -40,7 +42,7 @@ def load_digits_graph(*, seed: int) -> Dataset:
     digits = load_digits()
     x = torch.from_numpy(digits.data / _LARGEST_PIXEL).float()
     y = torch.from_numpy(digits.target.astype(np.int64))
-    edge_index = torch.from_numpy(_symmetric_neighbours(digits.data))
+    edge_index = edges_from_pixels(x)
     split = seeded_split(
         y,
         train_per_class=20,
@@ -49,7 +51,7 @@ def load_digits_graph(*, seed: int) -> Dataset:
         description=f"seeded: 20 per class, 500 validation, rest test, seed {seed}",
     )
     return Dataset(
-        name="digits",
+        name=_NAME,
         graphs=(Data(x=x, edge_index=edge_index, y=y),),
         task_level="node",
         feature_kind=infer_feature_kind(x),
@@ -62,11 +64,36 @@ def load_digits_graph(*, seed: int) -> Dataset:
     )
 
 
+def edges_from_pixels(x: Tensor) -> Tensor:
+    """The edges that digits with these pixels have: each is joined to the eight most like it.
+
+    Parameters
+    ----------
+    x
+        Pixels in [0, 1], float [n, 64].
+
+    Returns
+    -------
+    Tensor
+        Sources and targets, int64 [2, E], both directions of each edge. Of equally near digits the first
+        ones are taken.
+    """
+    return torch.from_numpy(_symmetric_neighbours(x.detach().cpu().double().numpy() * _LARGEST_PIXEL))
+
+
+def has_edges_from_pixels(dataset: Dataset) -> bool:
+    """Whether the edges of a data set are those that `edges_from_pixels` computes from its features."""
+    if dataset.name != _NAME or len(dataset.graphs) != 1:
+        return False
+    graph = dataset.graph
+    return torch.equal(edges_from_pixels(graph.x), graph.edge_index.cpu())
+
+
 def _symmetric_neighbours(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Edges [2, E] from every image to its nearest ones, and back.
 
-    Pixels are whole numbers, so squared distances are exact, and equally near images are taken in their
-    order: the edges are the same on every machine. (scikit-learn's search breaks ties by how it was divided
+    The data set's pixels are whole numbers, so squared distances are exact, and equally near images are taken
+    in their order: its edges are the same on every machine. (scikit-learn's search breaks ties by how it was divided
     among threads.)
     """
     distances = cdist(pixels, pixels, "sqeuclidean")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from graph_metamers.evidence.baselines import ControlScores, label_propagation
+from graph_metamers.evidence.controls import Baseline
 from graph_metamers.evidence.gating import GateReport, gates
 from graph_metamers.evidence.null import NullDistribution, null_distribution
 from graph_metamers.evidence.selftesting import SelftestReport, SelftestResult, selftest
 
 __all__ = [
+    "Baseline",
     "ControlScores",
     "GateReport",
     "NullDistribution",

@@ -11,6 +11,7 @@ from torch import Tensor
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.null import NullDistribution
 from graph_metamers.inputs import EdgeWeights, StructureVariables, Vary, what_varies
+from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.edges import changed_edges
 from graph_metamers.inputs.visible import visible_space
 from graph_metamers.metrics.classification import predicted_classes
@@ -20,7 +21,7 @@ from graph_metamers.reading.items import items_of
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
-    from graph_metamers.inputs import Variables
+    from graph_metamers.inputs.asking import Varying
     from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
@@ -44,7 +45,8 @@ class GateReport:
     different
         Gate 3: the input is not the reference again, bool [items]: the item's own features are at least
         `min_distance` away (0 = the reference, 1 = chance), or at least that share of its neighbours changed,
-        or, of a metamer whose edge weights varied, the weights of its edges are that far away.
+        or, of a metamer whose edge weights varied, the weights of its edges are that far away. Where features
+        and edges varied together, both have to be.
     visible
         Whether the difference lies where the layer reads at all, bool [items]: the distance in the visible
         space is at least `min_distance`, or edges or their weights differ as above. What passes without is
@@ -55,10 +57,11 @@ class GateReport:
         What gate 3 asked for.
     item_distance
         Chance-scaled distance of every item's own features, [items]; empty for items without features. Where
-        edges vary, that of its neighbours: the share that are others, over its chance level.
+        edges vary, that of its neighbours: the share that are others, over its chance level; where both do,
+        the smaller of the two.
     distance
         Visible and null-space distance of the features as a whole, and of every item in the visible space;
-        `None` where edges vary, which have no such parts: every change of them counts as visible.
+        `None` where edges alone vary, which have no such parts: every change of them counts as visible.
     """
 
     same_prediction: Tensor
@@ -129,7 +132,7 @@ def gates(
     null
         From `null_distribution`, for the layer at which to judge.
     vary
-        What was allowed to vary: features or edges are what gate 3 looks at.
+        What was allowed to vary: features, edges, or both, is what gate 3 looks at.
     min_distance
         What gate 3 asks for, on the chance scale; default: what the metamer was searched with, else 0.1.
 
@@ -161,15 +164,18 @@ def gates(
     return judge(graph, null, variables, space, min_distance=min_distance, weights=weights)
 
 
-def space_of(view: ModelView, variables: Variables | StructureVariables, layer: str) -> VisibleSpace | None:
-    """What a layer reads of the features; `None` where edges vary."""
-    return None if isinstance(variables, StructureVariables) else visible_space(view, variables, layer)
+def space_of(view: ModelView, variables: Varying, layer: str) -> VisibleSpace | None:
+    """What a layer reads of the features; `None` where edges alone vary."""
+    if isinstance(variables, StructureVariables):
+        return None
+    features = variables.features if isinstance(variables, BothVariables) else variables
+    return visible_space(view, features, layer)
 
 
 def judge(
     graph: Graph,
     null: NullDistribution,
-    variables: Variables | StructureVariables,
+    variables: Varying,
     space: VisibleSpace | None,
     *,
     min_distance: float,
@@ -200,19 +206,22 @@ def judge(
     losses = item_loss(activation, null.activations)
     snr = snr_db(losses)
     split = None
-    if space is not None and not isinstance(variables, StructureVariables):
-        split = space.split(graph, variables, items)
+    features = variables.features if isinstance(variables, BothVariables) else variables
+    if space is not None and not isinstance(features, StructureVariables):
+        split = space.split(graph, features, items)
     rewired = changed_edges(graph, reference, items, len(activation)) >= min_distance
     if weights is not None:
         changed = EdgeWeights(directed=True).variables(reference, weights).distance(graph, items).items
         rewired |= changed >= min_distance
     own = variables.distance(graph, items).items
-    different = _reaches(own, min_distance, rewired)
+    together = isinstance(variables, BothVariables)  # then the distance is the smaller of both
+    different = own >= min_distance if together else _reaches(own, min_distance, rewired)
+    all_visible = together or split is None  # other neighbours are
     return GateReport(
         same_prediction=same,
         closer=null.beaten_by(snr),
         different=different,
-        visible=different if split is None else _reaches(split.visible_items, min_distance, rewired),
+        visible=different if all_visible else _reaches(split.visible_items, min_distance, rewired),
         item_loss=losses,
         min_distance=min_distance,
         item_distance=own,

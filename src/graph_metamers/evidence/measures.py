@@ -15,6 +15,8 @@ from graph_metamers.metrics.intervals import Interval, bootstrap_interval
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graph_metamers.types import Varies
+
 
 _ANY = (-math.inf, math.inf)
 
@@ -35,7 +37,7 @@ class Measure:
         The measure of what was found from each start; nan where it is not defined.
     chances
         The same measure for features shuffled over the nodes, one shuffle for each start; where edges vary,
-        for as many random graphs with the same degrees.
+        for as many random graphs with the same degrees; where both vary, for as many shuffles on such graphs.
     """
 
     name: str
@@ -93,7 +95,7 @@ def measure(
     found: Sequence[Mapping[str, float]],
     chance: Sequence[Mapping[str, float]],
     *,
-    of_edges: bool = False,
+    varies: Varies = "features",
 ) -> dict[str, Measure]:
     """Put together what was measured from every start, and for as many shuffles.
 
@@ -101,8 +103,8 @@ def measure(
     ----------
     found, chance
         Name -> value, of what each search found and of shuffled features; the names of `found` count.
-    of_edges
-        Whether edges vary, and not features.
+    varies
+        What may vary: some measures are called otherwise where edges do.
 
     Returns
     -------
@@ -114,17 +116,17 @@ def measure(
             name,
             [numbers[name] for numbers in found],
             [numbers[name] for numbers in chance],
-            of_edges=of_edges,
+            varies=varies,
         )
         for name in found[0]
     }
 
 
 def described_measure(
-    name: str, values: Sequence[float], chances: Sequence[float], *, of_edges: bool = False
+    name: str, values: Sequence[float], chances: Sequence[float], *, varies: Varies = "features"
 ) -> Measure:
     """The measure of that name with its label and meaning."""
-    label, meaning = EDGE_TEXTS[name] if of_edges and name in EDGE_TEXTS else TEXTS[name]
+    label, meaning = _OWN_TEXTS[varies].get(name) or TEXTS[name]
     return Measure(name, label, meaning, tuple(values), tuple(chances))
 
 
@@ -220,6 +222,28 @@ EDGE_TEXTS: Mapping[str, tuple[str, str]] = {
     "homophily": ("Label homophily", "Share of edges that join two nodes of one class, 0 to 1."),
 }
 """The same where edges vary, for names that are there for edges alone or mean something else for them."""
+
+BOTH_TEXTS: Mapping[str, tuple[str, str]] = {
+    **EDGE_TEXTS,
+    "different_share": (
+        "Not the reference again",
+        "Share of nodes whose own features and whose neighbours are both at least the minimal distance "
+        "away (gate 3), 0 to 1.",
+    ),
+    "input_distance": (
+        "Input distance",
+        "The smaller of two distances: that of the features as a whole, and that of the edges (the share "
+        "that are others, over the same of a random graph with these degrees); 0 = the reference, 1 = "
+        "unrelated.",
+    ),
+}
+"""The same where features and edges vary together."""
+
+_OWN_TEXTS: Mapping[Varies, Mapping[str, tuple[str, str]]] = {
+    "features": {},
+    "structure": EDGE_TEXTS,
+    "both": BOTH_TEXTS,
+}
 
 _CORRELATIONS = frozenset({"spearman", "pearson", "cosine", "centred_cosine"})
 _SHARES = frozenset(

@@ -2,7 +2,8 @@
 
 Chance is measured, not assumed: each measure is taken a second time for a graph in which each feature's
 values were shuffled over the nodes (`Variables.shuffled`), so that the features are unrelated to the
-reference and have its distribution exactly; where edges vary, for a random graph with the same degrees.
+reference and have its distribution exactly; where edges vary, for a random graph with the same degrees; where
+both vary, for shuffled features on such a graph.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 from graph_metamers.evidence.gating import GateReport, judge, space_of
 from graph_metamers.evidence.null import NullDistribution, null_of_view
 from graph_metamers.inputs import StructureVariables
+from graph_metamers.inputs.asking import varies_of
+from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.metrics.fidelity import (
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from graph_metamers.inputs import Variables
+    from graph_metamers.inputs.asking import Varying
     from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
@@ -76,7 +80,7 @@ class Observer:
     null
         How alike real items are at this layer.
     space
-        What the layer reads of the features; `None` where edges vary.
+        What the layer reads of the features; `None` where edges alone vary.
     item_tolerance
         Item loss up to which an item counts as matched.
     min_distance
@@ -84,7 +88,7 @@ class Observer:
     """
 
     view: ModelView
-    variables: Variables | StructureVariables
+    variables: Varying
     layer: str
     null: NullDistribution
     space: VisibleSpace | None
@@ -137,7 +141,7 @@ class Observer:
             "different_share": _share(gates.different),
             "passing_share": _share(gates.passes),
         }
-        if gates.distance is None:
+        if varies_of(self.variables) != "features":
             return shares
         return shares | {
             "visible_share": _share(gates.visible_metamers),
@@ -145,27 +149,20 @@ class Observer:
         }
 
     def _distances(self, graph: Graph, split: SplitDistance | None) -> dict[str, float]:
-        variables = self.variables
-        if split is None or isinstance(variables, StructureVariables):
-            return self._of_edges(graph)
-        ours, theirs = _stacked(variables, graph), _stacked(variables, variables.reference)
-        distances = {
-            "visible_distance": split.visible,
-            "null_space_distance": split.null_space,
-            "input_distance": variables.distance(graph, "none").scaled,
-            "cosine": _mean(cosine(ours, theirs)),
-            "centred_cosine": _mean(centred_cosine(ours, theirs)),
-        }
-        if all(values.kind == "binary" for values in variables.values.values()):
-            distances["word_overlap"] = word_overlap(ours, theirs)
-        return distances
+        own = {"input_distance": self.variables.distance(graph, "none").scaled}
+        features = self.variables
+        if isinstance(features, BothVariables):
+            features = features.features
+        if split is None or isinstance(features, StructureVariables):
+            return {**own, **self._of_edges(graph)}
+        edges = {} if features is self.variables else self._of_edges(graph)
+        return {**_distances_of(split), **own, **_likeness(features, graph), **edges}
 
     def _of_edges(self, graph: Graph) -> dict[str, float]:
         reference = self.variables.reference
         num_nodes = int(reference.num_nodes or 0)
         ours, theirs = graph.edge_index, reference.edge_index
         numbers = {
-            "input_distance": self.variables.distance(graph, "none").scaled,
             "edge_overlap": edge_overlap(ours, theirs, num_nodes),
             "kept_degrees": kept_degrees(ours, theirs, num_nodes),
             "clustering": clustering_coefficient(ours, num_nodes),
@@ -178,7 +175,7 @@ class Observer:
 
 def observer(
     view: ModelView,
-    variables: Variables | StructureVariables,
+    variables: Varying,
     layer: str,
     *,
     item_tolerance: float,
@@ -202,6 +199,19 @@ def observer(
         item_tolerance,
         min_distance,
     )
+
+
+def _distances_of(split: SplitDistance) -> dict[str, float]:
+    return {"visible_distance": split.visible, "null_space_distance": split.null_space}
+
+
+def _likeness(variables: Variables, graph: Graph) -> dict[str, float]:
+    """How alike features are before and after."""
+    ours, theirs = _stacked(variables, graph), _stacked(variables, variables.reference)
+    found = {"cosine": _mean(cosine(ours, theirs)), "centred_cosine": _mean(centred_cosine(ours, theirs))}
+    if all(values.kind == "binary" for values in variables.values.values()):
+        found["word_overlap"] = word_overlap(ours, theirs)
+    return found
 
 
 def _stacked(variables: Variables, graph: Graph) -> Tensor:

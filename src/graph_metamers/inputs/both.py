@@ -72,6 +72,12 @@ class BothVariables:
         graph.edge_index = self.edges.edge_index(edges)
         return graph
 
+    def shuffled(self, generator: torch.Generator) -> Graph:
+        """The chance level: unrelated features on a random graph with the same degrees."""
+        graph = self.features.shuffled(generator)
+        graph.edge_index = self.edges.shuffled(generator).edge_index
+        return graph
+
     def distance(self, graph: Graph, items: str) -> InputDistance:
         """The smaller of both distances, in all and item by item: a graph is as far as its nearer part."""
         parts = [variables.distance(graph, items) for variables in (self.features, self.edges)]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graph_metamers.evidence.measures import Measure
+    from graph_metamers.metrics import Interval
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ def measure_cell(measure: Measure) -> Cell:
         ends(measure.interval, show),
         ends(measure.chance_interval, show),
     )
+
+
+def interval_text(name: str, interval: Interval) -> tuple[str, str]:
+    """Mean and interval of the measure of that name as shown; the interval is empty where there is none."""
+    show = _FORMATS.get(name, number)
+    return show(interval.estimate), ends(interval, show)
 
 
 _SHARES = (

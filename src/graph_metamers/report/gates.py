@@ -11,7 +11,7 @@ from graph_metamers.report.figures import distribution_figure
 from graph_metamers.report.labels import depths, model_labels
 from graph_metamers.report.numbers import count, decibel, percent
 from graph_metamers.report.plots import LegendEntry, Plot, plot
-from graph_metamers.report.varied import all_unrelated, vary_edges, vary_features
+from graph_metamers.report.varied import all_unrelated, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +72,8 @@ class EvidenceSection:
         How many pairs were left out because their activations are equal, at the most.
     unrelated
         What chance is.
-    features, edges
-        Whether features, and whether edges, vary in any audit.
+    features, edges, both
+        Whether features alone, edges alone, and both together vary in any audit.
     """
 
     figures: tuple[Plot, ...]
@@ -88,6 +88,7 @@ class EvidenceSection:
     unrelated: str
     features: bool
     edges: bool
+    both: bool
 
 
 def evidence_section(audits: Sequence[Audit]) -> EvidenceSection | None:
@@ -115,8 +116,9 @@ def evidence_section(audits: Sequence[Audit]) -> EvidenceSection | None:
         count(min(layer.null.num_pairs for _, layer in columns)),
         count(max(layer.null.num_equal for _, layer in columns)),
         all_unrelated(audits),
-        bool(vary_features(audits)),
-        bool(vary_edges(audits)),
+        bool(of_kind(audits, "features")),
+        bool(of_kind(audits, "structure")),
+        bool(of_kind(audits, "both")),
     )
 
 

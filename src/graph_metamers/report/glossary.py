@@ -118,6 +118,15 @@ EDGES: dict[str, str] = {
 }
 """What some terms mean where edges vary."""
 
+BOTH: dict[str, str] = {
+    "metamer": "Where features and edges vary together, both differ by at least that distance.",
+    "start": "Where both vary: random features on such a graph.",
+    "chance": "Where both vary: for unrelated features on such a graph.",
+    "scaled distance": "Where both vary, the smaller of the two.",
+    "gates": "Where both vary, its features and its neighbours have to be others.",
+}
+"""What there is to add where features and edges vary together."""
+
 OF_EDGES: tuple[tuple[str, str], ...] = (
     (
         "random graph with the same degrees",
@@ -153,16 +162,15 @@ NOT_OF_EDGES = frozenset(
 def glossary(audits: Sequence[Audit]) -> tuple[tuple[str, str], ...]:
     """The terms that a page about some audits needs, for features, edges or both."""
     kinds = {audit.varies for audit in audits}
-    if "structure" not in kinds:
+    if kinds <= {"features"}:
         return GLOSSARY
-    if len(kinds) > 1:
-        return (
-            tuple((t, f"{text} Where edges vary: {EDGES[t]}" if t in EDGES else text) for t, text in GLOSSARY)
-            + OF_EDGES
-        )
+    if kinds != {"structure"}:
+        terms = tuple((term, _for_all(term, text, "both" in kinds)) for term, text in GLOSSARY)
+        return terms + OF_EDGES
     own = tuple((t, EDGES.get(t, text)) for t, text in GLOSSARY if t not in NOT_OF_EDGES)
     return own + OF_EDGES
 
 
-def _both(term: str, text: str) -> str:
-    return f"{text} Where edges vary: {EDGES[term]}" if term in EDGES else text
+def _for_all(term: str, text: str, both: bool) -> str:
+    text = f"{text} Where edges vary: {EDGES[term]}" if term in EDGES else text
+    return f"{text} {BOTH[term]}" if both and term in BOTH else text

@@ -13,7 +13,7 @@ from graph_metamers.report.figures import depth_figure
 from graph_metamers.report.labels import depth_name, depths, model_labels
 from graph_metamers.report.numbers import count, ends, number, percent
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
-from graph_metamers.report.varied import UNRELATED, vary_edges
+from graph_metamers.report.varied import UNRELATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ class LayersSection:
     tables
         The layers in numbers, a table for features and one for edges.
     of_edges
-        Whether edges vary in any audit.
+        Whether any audit has a front of edges.
     cross
         The cross-layer matrices of models with several audited layers.
     comparisons
@@ -122,14 +122,15 @@ def layers_section(audits: Sequence[Audit]) -> LayersSection | None:
     if not depths(audits):
         return None
     pairs = list(zip(model_labels(audits), audits, strict=True))
-    features = [(label, audit) for label, audit in pairs if audit.varies == "features" and audit.layers]
+    features = [(label, audit) for label, audit in pairs if audit.varies != "structure" and audit.layers]
+    alone = [(label, audit) for label, audit in features if audit.varies == "features"]
     counts = sorted({len(layer.starts) for audit in audits for layer in audit.layers})
     return LayersSection(
         _depth_plot(features) if features else None,
         tuple(table for varies in UNRELATED if (table := _table(pairs, varies)).rows),
-        bool(vary_edges(audits)),
+        any(layer.front is not None for audit in audits for layer in audit.layers),
         tuple(cross_table(label, audit) for label, audit in pairs if len(audit.layers) > 1),
-        comparisons(features),
+        comparisons(alone),
         str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
         counts[-1] > 1,
     )
@@ -157,6 +158,7 @@ def _depth_plot(pairs: Sequence[tuple[ModelLabel, Audit]]) -> Plot:
 DISTANCES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "features": (("visible_distance", "Visible distance"), ("null_space_distance", "Null-space distance")),
     "structure": (("edge_overlap", "Edge overlap"), ("input_distance", "Input distance")),
+    "both": (("visible_distance", "Visible distance"), ("edge_overlap", "Edge overlap")),
 }
 """What varies -> (measure, heading) of the columns about distance."""
 

@@ -162,6 +162,8 @@ class Drawings:
         By which rule the nodes were chosen.
     directed
         Whether edges have a direction: neighbours are then those whose edges end in the node.
+    features
+        Whether features were changed too.
     """
 
     model: ModelLabel
@@ -173,12 +175,13 @@ class Drawings:
     classes: tuple[ClassKey, ...]
     rule: str
     directed: bool
+    features: bool
 
 
 def drawings(model: ModelLabel, audit: Audit) -> Drawings | None:
-    """The drawings of an audit's headline layer; `None` where features vary."""
+    """The drawings of an audit's headline layer; `None` where features alone vary."""
     layer = headline_layer(audit)
-    if layer is None or audit.varies != "structure":
+    if layer is None or audit.varies == "features":
         return None
     nodes, rule = chosen_nodes(audit, layer)
     drawn = tuple(neighbourhood(audit, layer, node) for node in nodes)
@@ -195,6 +198,7 @@ def drawings(model: ModelLabel, audit: Audit) -> Drawings | None:
         tuple(ClassKey(_mark(one), _class_name(audit.dataset, one), _colour(one)) for one in present),
         rule,
         bool(described.get("directed")) if isinstance(described, dict) else False,
+        audit.varies == "both",
     )
 
 

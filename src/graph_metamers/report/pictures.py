@@ -12,6 +12,7 @@ from graph_metamers.inputs import Features, resolve_variables
 from graph_metamers.randomness import generator_for
 from graph_metamers.report.numbers import listed
 from graph_metamers.report.png import data_uri
+from graph_metamers.report.varied import what_of_edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,8 @@ class PictureGrid:
         Feature values that are black and white.
     farthest
         Models whose searches went on for distance; empty where none did.
+    edges
+        What happened to edges, in a sentence.
     """
 
     dataset: DatasetCard
@@ -100,6 +103,7 @@ class PictureGrid:
     low: float
     high: float
     farthest: str
+    edges: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class HeatMaps:
         One `PictureRow` a version, each with one picture.
     num_columns
         How many features are shown, of `dataset.num_features`.
-    farthest
+    farthest, edges
         As in `PictureGrid`.
     """
 
@@ -124,6 +128,7 @@ class HeatMaps:
     maps: tuple[PictureRow, ...]
     num_columns: int
     farthest: str
+    edges: str
 
 
 def first_of_each_class(labels: Tensor) -> tuple[int, ...]:
@@ -173,7 +178,7 @@ def picture_grid(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -
     if unrelated is not None:
         rows.append(_plain_row("unrelated features (chance)", uris(unrelated), [""] * len(nodes), nodes))
     wrong, farthest = _already_wrong(group, nodes), _farthest(group)
-    return PictureGrid(card, nodes, classes, tuple(rows), wrong, low, high, farthest)
+    return PictureGrid(card, nodes, classes, tuple(rows), wrong, low, high, farthest, what_of_edges(audit))
 
 
 def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> HeatMaps | None:
@@ -199,7 +204,7 @@ def heat_maps(card: DatasetCard, group: Sequence[tuple[ModelLabel, Audit]]) -> H
     if unrelated is not None:
         maps.append(row("unrelated features (chance)", unrelated))
     classes = tuple(_class_name(card, int(audit.labels[node])) for node in nodes)
-    return HeatMaps(card, nodes, classes, tuple(maps), columns, _farthest(group))
+    return HeatMaps(card, nodes, classes, tuple(maps), columns, _farthest(group), what_of_edges(audit))
 
 
 def _metamer_row(

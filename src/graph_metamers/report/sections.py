@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import advice
+from graph_metamers.report.controls import controls_section
 from graph_metamers.report.gates import evidence_section
 from graph_metamers.report.labels import grouped, model_labels
 from graph_metamers.report.layers import layers_section
@@ -75,6 +76,7 @@ EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
         "layers": _has_layers,
         "metamer": _has_layers,
         "theory": lambda audits: any(audit.theory is not None for audit in audits),
+        "controls": lambda audits: any(any(audit.baselines) for audit in audits),
         "structure": lambda audits: _has_layers(vary_edges(audits)),
         "advice": lambda audits: bool(advice(audits)),
         "making": bool,
@@ -99,8 +101,11 @@ def build_sections(audits: Sequence[Audit]) -> tuple[Section, ...]:
 
 def _pictures(audits: Sequence[Audit]) -> Pictures | None:
     pairs = list(zip(model_labels(audits), audits, strict=True))
-    features = [(label, audit) for label, audit in pairs if audit.varies == "features"]
-    groups = grouped(features)
+    features = [(label, audit) for label, audit in pairs if audit.varies != "structure"]
+    kinds = dict.fromkeys(audit.varies for _, audit in features)
+    groups = [
+        group for kind in kinds for group in grouped([pair for pair in features if pair[1].varies == kind])
+    ]
     pictures = Pictures(
         tuple(grid for card, group in groups if (grid := picture_grid(card, group)) is not None),
         tuple(changes for label, audit in features if (changes := word_changes(label, audit)) is not None),
@@ -120,6 +125,7 @@ _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object
     ("layers", 3, "Layer by layer", "Layers", layers_section),
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
     ("theory", 5, "Why so much looks alike", "Why", theory_section),
+    ("controls", 6, "How far one gets with less", "Controls", controls_section),
     ("structure", 8, "What other edges cost", "Structure", structure_section),
     ("advice", 9, "What to do now", "What to do", _advice),
     ("making", 10, "How it was made", "How made", making_section),

@@ -105,7 +105,7 @@ def structure_section(audits: Sequence[Audit]) -> StructureSection | None:
     pairs = [
         (label, audit)
         for label, audit in zip(model_labels(audits), audits, strict=True)
-        if audit.varies == "structure"
+        if audit.varies != "features"
     ]
     curves = [
         front_curve(label, layer)
@@ -116,7 +116,7 @@ def structure_section(audits: Sequence[Audit]) -> StructureSection | None:
     return StructureSection(
         tuple(_plot("loss", place, curve) for place, curve in enumerate(curves)),
         tuple(_plot("agreement", place, curve) for place, curve in enumerate(curves) if curve.has_agreement),
-        _legend([label for label, _ in pairs]),
+        _legend([label for label, audit in pairs if any(layer.front for layer in audit.layers)]),
         tuple(heading for _, heading in COLUMNS),
         tuple(graph_table(label, audit) for label, audit in pairs if audit.layers),
         tuple(_reach(curve) for curve in curves),
@@ -160,6 +160,8 @@ def _found_row(layer: LayerAudit) -> GraphRow:
 
 def _random_row(layer: LayerAudit) -> GraphRow:
     what = "random graphs with the same degrees" if len(layer.starts) > 1 else "random graph, same degrees"
+    if layer.varies == "both":
+        what += ", unrelated features"
     return GraphRow(what, layer.name, _values(layer, lambda cell: (cell.chance, cell.chance_interval)))
 
 

@@ -14,11 +14,12 @@ from graph_metamers.report.numbers import MINUS, alike, alike_percent, count, en
 from graph_metamers.report.varied import unrelated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graph_metamers.auditing import Audit, LayerAudit
     from graph_metamers.metrics import Accuracy, Interval
     from graph_metamers.report.labels import ModelLabel
+    from graph_metamers.types import Varies
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
     """The three numbers of a layer: how alike inside, how different outside, what the model says."""
     loss = layer.measures["activation_loss"]
     of_edges = layer.varies == "structure"
-    distance = layer.measures["input_distance" if of_edges else "visible_distance"]
+    distance = layer.measures["visible_distance" if layer.varies == "features" else "input_distance"]
     one = "1: random graph" if of_edges else "1: unrelated"
     same = layer.measures["prediction_agreement"]
     scale = max(1.0, distance.value, distance.chance)
@@ -167,9 +168,7 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             _share(distance.chance / scale),
             "0: the reference",
             one if scale < 1.05 else f"{number(scale)} ({one})",
-            "share of edges that are others, over that of such a random graph"
-            if of_edges
-            else "distance of the features in the directions that the layer reads",
+            _DISTANCE_UNITS[layer.varies],
         ),
     ]
     # nan where the model has no output to compare.
@@ -189,6 +188,13 @@ def headlines(layer: LayerAudit) -> tuple[Headline, ...]:
             )
         )
     return tuple(found)
+
+
+_DISTANCE_UNITS: Mapping[Varies, str] = {
+    "features": "distance of the features in the directions that the layer reads",
+    "structure": "share of edges that are others, over that of such a random graph",
+    "both": "the smaller of two distances, that of the features and that of the edges",
+}
 
 
 def _of_model(model: ModelLabel, audit: Audit, sentences: tuple[str, ...]) -> ModelSummary:

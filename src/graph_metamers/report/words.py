@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from graph_metamers.report.labels import headline_layer
 from graph_metamers.report.pictures import unrelated_features
+from graph_metamers.report.varied import what_of_edges
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +83,8 @@ class WordChanges:
         The most changed ones, the most changed first.
     named
         Whether the data set names its features.
+    edges
+        What happened to edges, in a sentence.
     """
 
     model: ModelLabel
@@ -92,6 +95,7 @@ class WordChanges:
     chance: Typical | None
     nodes: tuple[ChangedNode, ...]
     named: bool
+    edges: str
 
 
 def word_changes(model: ModelLabel, audit: Audit) -> WordChanges | None:
@@ -125,6 +129,7 @@ def word_changes(model: ModelLabel, audit: Audit) -> WordChanges | None:
             if int(changes[node]) > 0
         ),
         named=audit.dataset.feature_names is not None,
+        edges=what_of_edges(audit),
     )
 
 

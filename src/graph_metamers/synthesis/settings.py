@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import Init, Structure, structure_of
+from graph_metamers.inputs.asking import both_of
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer, check_real
 from graph_metamers.synthesis.budget import Budget
 from graph_metamers.synthesis.objectives import OBJECTIVES
@@ -19,7 +20,6 @@ from graph_metamers.synthesis.solvers import (
     require_edge_solver,
     require_preserved,
 )
-from graph_metamers.synthesis.varying import both_of
 
 if TYPE_CHECKING:
     from torch import Tensor

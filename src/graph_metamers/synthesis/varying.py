@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch_geometric.data import HeteroData
 
 from graph_metamers.checks.weight_checks import weight_slot
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import resolve_variables, structure_of, structure_variables
-from graph_metamers.inputs.both import BothVariables
-from graph_metamers.inputs.edge_variables import require_one_graph
+from graph_metamers.inputs.asking import both_of, both_variables
 from graph_metamers.inputs.edge_weights import EdgeWeights, EdgeWeightVariables, edge_weights_of
 from graph_metamers.inputs.pairs import count_pairs, pair_variables
 from graph_metamers.inputs.structure import Structure
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from graph_metamers.inputs import Features, Variables, Vary
+    from graph_metamers.inputs import Variables, Vary
+    from graph_metamers.inputs.both import BothVariables
     from graph_metamers.inputs.edge_variables import EdgeVariables
     from graph_metamers.inputs.hetero_structure import StructureByType
     from graph_metamers.reading import ModelView
@@ -36,25 +36,6 @@ REWIRE = "Choose solver='rewire', which needs memory for the edges alone"
 def varies_features(vary: object) -> bool:
     """Whether `vary` is about features, and not about edges or their weights."""
     return structure_of(vary) is None and edge_weights_of(vary) is None and both_of(vary) is None
-
-
-def both_of(
-    vary: object,
-) -> tuple[str | Features | Mapping[str, str | Features], Structure | StructureByType] | None:
-    """What a pair asks for about features and about edges, in either order; `None` if it is no pair.
-
-    Raises
-    ------
-    ParameterError
-        If it is a list or tuple of anything else.
-    """
-    if not isinstance(vary, tuple | list):
-        return None
-    edges = [structure for structure in map(structure_of, vary) if structure is not None]
-    others: list[Any] = [part for part in vary if structure_of(part) is None]
-    if len(vary) != 2 or len(edges) != 1 or edge_weights_of(others[0]) is not None:
-        raise ParameterError("vary", "('features', 'structure'), or objects for these two", vary)
-    return others[0], edges[0]
 
 
 def features_of(vary: Vary) -> Vary:
@@ -82,8 +63,7 @@ def first_variables(
         return None
     both = both_of(settings.vary)
     if both is not None:
-        require_one_graph(graph)
-        return BothVariables(resolve_variables(both[0], graph), structure_variables(both[1], graph))
+        return both_variables(both, graph)
     structure = structure_of(settings.vary)
     if structure is None:
         return variables_for(settings.objective, resolve_variables(settings.vary, graph))

@@ -164,7 +164,7 @@ def free_shares(
             )
         chosen = chosen_items(index, len(reader.features))
         nodes = np.arange(len(reader.features)) if chosen is None else chosen.cpu().numpy()
-        ridge = _ridge(reader, tolerance)
+        ridge = ridge_of(reader, tolerance)
         rows, spent = [], 0.0
         for node, ball in _balls(reader, nodes):
             share = _share(ball, ridge, reader)
@@ -183,7 +183,7 @@ def free_shares(
     )
 
 
-def _ridge(reader: LayerReader, tolerance: float) -> float:
+def ridge_of(reader: LayerReader, tolerance: float) -> float:
     """lambda: squared size of a change of the layer, over that of a change of features, that is let pass."""
     x = reader.features
     unrelated = 2 * float(x.var(dim=0, correction=0).mean())
