@@ -14,6 +14,7 @@ from graph_metamers.auditing.floors import structure_floor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.auditing.theory import theory_of
+from graph_metamers.auditing.watching import Observers, Watch, panel_of
 from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
@@ -38,9 +39,12 @@ from graph_metamers.synthesis.solvers import require_preserved
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
+    import os
+
     from torch import nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.evidence.panel import OnObserver
     from graph_metamers.synthesis import Objective
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Forward, Graph, Json, Transform
@@ -66,10 +70,13 @@ def audit(
     budget: Budget | None = None,
     tolerance: float = 1e-3,
     min_distance: float = 0.1,
+    observers: Observers = "none",
+    cache: str | os.PathLike[str] | None = None,
     name: str | None = None,
     seed: int = 0,
     callbacks: Sequence[Callable[[SearchProgress], None]] = (),
     on_search: SearchCallback | None = None,
+    on_observer: OnObserver | None = None,
 ) -> Audit:
     """Search for metamers of every layer from several starts, and measure them beside chance and controls.
 
@@ -92,12 +99,19 @@ def audit(
         `generate`.
     objective, transform, forward, solver, init, budget, tolerance, min_distance, callbacks
         As in `generate`; the budget is that of each search.
+    observers
+        Who else is shown what the searches find: `"none"`; `"panel"`, which `train_panel` trains, or reads
+        from the cache; or a `Panel` or `PanelMember`s of your own.
+    cache
+        Where trained observers are kept; see `train_panel`.
     name
         How to call the model; default: its architecture, or its class.
     seed
         Of the first start.
     on_search
         Called with (layer, number of the search from 1, number of searches) before each search.
+    on_observer
+        As in `train_panel`.
 
     Returns
     -------
@@ -157,15 +171,28 @@ def audit(
     )
     checks.raise_for_errors()
     predictions = _predict(view, graph)
+    variables = what_varies(vary, graph)
+    panel = panel_of(
+        observers,
+        dataset,
+        model,
+        seed=seed,
+        forward=forward,
+        transform=transform,
+        cache=cache,
+        on_observer=on_observer,
+    )
+    watch = Watch.of(panel, lambda seen: _predict(view, seen), variables, seeds=seeds)
     auditor = LayerAuditor.of(
         view,
-        what_varies(vary, graph),
+        variables,
         names,
         seeds=seeds,
         tolerance=tolerance,
         min_distance=min_distance,
     )
     audited = []
+    looked: dict[str, dict[str, Tensor]] = {}
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
             module,
@@ -191,6 +218,7 @@ def audit(
             )
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
         audited.append(auditor.audit(layer, depth, metamers, front, floor))
+        looked[layer] = watch.look([metamer.graph for metamer in metamers])
     control = label_propagation(dataset)
     theory = None
     if structure is None:
@@ -230,6 +258,7 @@ def audit(
             "training_seconds": fit.seconds if fit else None,
             **environment(),
         },
+        observers=watch.report(looked, graph.y, dataset.split.test),
     )
 
 

@@ -12,6 +12,8 @@ from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.training.scoring import require_node_level
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from graph_metamers.datasets import Dataset
 
 
@@ -62,16 +64,35 @@ def label_propagation(dataset: Dataset, *, num_layers: int = 50, alpha: float = 
     -----
     Takes O(num_layers * num_edges * num_classes) time. A node that no label reaches gets class 0.
     """
-    propagate = LabelPropagation(
-        num_layers=check_integer("num_layers", num_layers, low=1),
-        alpha=check_real("alpha", alpha, low=0.0, high=1.0, high_included=True),
-    )
+    num_layers = check_integer("num_layers", num_layers, low=1)
+    alpha = check_real("alpha", alpha, low=0.0, high=1.0, high_included=True)
     require_node_level(dataset)
     graph, split = dataset.graph, dataset.split
-    predictions = propagate(graph.y, graph.edge_index, mask=split.train).argmax(dim=1)
+    predictions = propagated(graph.y, graph.edge_index, split.train, num_layers=num_layers, alpha=alpha)
 
     return ControlScores(
         "label propagation",
         validation=accuracy_of(predictions[split.validation], graph.y[split.validation]),
         test=accuracy_of(predictions[split.test], graph.y[split.test]),
     )
+
+
+def propagated(
+    labels: Tensor, edge_index: Tensor, given: Tensor, *, num_layers: int = 50, alpha: float = 0.9
+) -> Tensor:
+    """The classes that label propagation finds, int64 [n].
+
+    Parameters
+    ----------
+    labels
+        Class of every node, int64 [n]; only those of `given` are used.
+    edge_index
+        int64 [2, E].
+    given
+        Nodes whose labels are told, int64 indices.
+    num_layers, alpha
+        As in `label_propagation`.
+    """
+    propagate = LabelPropagation(num_layers=num_layers, alpha=alpha)
+    classes: Tensor = propagate(labels, edge_index, mask=given).argmax(dim=1)
+    return classes
