@@ -11,8 +11,8 @@ from pathlib import Path
 
 TOPICS = (
     "digits", "cora", "evidence", "baselines", "words", "structure", "both", "exact", "fronts",
-    "certificate", "zoo", "serving", "theory_dimension", "theory_activations", "commands", "bench",
-    "bench_edges",
+    "certificate", "zoo", "observers", "serving", "theory_dimension", "theory_activations", "commands",
+    "bench", "bench_edges",
 )  # fmt: skip
 
 

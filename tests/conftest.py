@@ -15,6 +15,15 @@ settings.load_profile("ci")
 torch.set_num_threads(1)  # small tensors: more threads than free cores make them many times slower
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the tests' own: nobody's trained observers are read, and none are left behind."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAPH_METAMERS_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def digits() -> gm.Dataset:
     return gm.load_dataset("digits")

@@ -44,12 +44,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Baseline",
         "GateReport",
         "NullDistribution",
+        "Panel",
+        "PanelMember",
+        "PanelReport",
         "SelftestReport",
         "SelftestResult",
         "gates",
         "label_propagation",
         "null_distribution",
         "selftest",
+        "train_panel",
+        "untrained_panel",
     ),
     "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
     "metrics": ("Accuracy", "Agreement"),
@@ -197,6 +202,15 @@ if TYPE_CHECKING:
         NullDistribution as NullDistribution,
     )
     from graph_metamers.evidence import (
+        Panel as Panel,
+    )
+    from graph_metamers.evidence import (
+        PanelMember as PanelMember,
+    )
+    from graph_metamers.evidence import (
+        PanelReport as PanelReport,
+    )
+    from graph_metamers.evidence import (
         SelftestReport as SelftestReport,
     )
     from graph_metamers.evidence import (
@@ -213,6 +227,12 @@ if TYPE_CHECKING:
     )
     from graph_metamers.evidence import (
         selftest as selftest,
+    )
+    from graph_metamers.evidence import (
+        train_panel as train_panel,
+    )
+    from graph_metamers.evidence import (
+        untrained_panel as untrained_panel,
     )
     from graph_metamers.inputs import EdgeWeights as EdgeWeights
     from graph_metamers.inputs import Features as Features

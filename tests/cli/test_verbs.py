@@ -151,10 +151,13 @@ def test_audit_end_to_end(call, folder):
     assert outcome.err == ""
     said = outcome.json
     assert set(said) == {
-        "verdict", "rows", "cross_layer_rows", "scores", "controls", "findings", "config", "provenance",
-        "files",
+        "verdict", "rows", "cross_layer_rows", "observers", "scores", "controls", "findings", "config",
+        "provenance", "files",
     }  # fmt: skip
     assert [row["layer"] for row in said["rows"]] == ["act.0"]
+    assert [row["kind"] for row in said["observers"]["kind_rows"]] == [
+        "itself", "twin", "architecture", "features", "edges",
+    ]  # fmt: skip
     assert said["config"]["training"]["epochs"] == 30
     assert said["config"]["search"]["steps"] == 60
     assert said["files"] == {"audit": "out", "nodes": "out/nodes.csv", "report": "out/report.html"}
@@ -169,6 +172,8 @@ def test_audit_end_to_end(call, folder):
     assert "My [net]" in text.out
     assert "prediction" in text.out
     assert "computing time" in text.out
+    assert "Observers shown what was found for My [net], right on the 15 test nodes" in text.out
+    assert "other architectures" in text.out
     assert text.out.splitlines()[-1] == "out/report.html"
     assert sorted(path.name for path in folder.iterdir()) == ["out"]
 
@@ -183,6 +188,14 @@ def test_audit_keeps_nothing_without_output(call, folder):
     assert outcome.code == 0
     assert "AT CHANCE" in outcome.out
     assert not list(folder.iterdir())
+
+
+def test_an_audit_without_observers(call, tmp_path):
+    words = ("audit", *KARATE, "--model", "gcn", "--epochs", "1", "--steps", "2", "--observers", "none")
+    said = call(*words, "--cache", tmp_path / "own", "--json")
+    assert "observers" not in said.json
+    assert "Observers" not in call(*words).out
+    assert not (tmp_path / "own").exists()
 
 
 @pytest.mark.parametrize("factory", ["with_data", "without"])

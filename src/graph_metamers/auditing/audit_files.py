@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from graph_metamers.auditing.layer_files import describe_layer, layer_tensors, restore_layer
+from graph_metamers.auditing.panel_files import describe_panel, panel_tensors, restored_panel
 from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.auditing.theory import describe_theory, restored_theory
 from graph_metamers.checks import CheckReport, Finding
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import os
 
 MARKER = "audit.json"
+OBSERVERS = "observers.safetensors"
 SCHEMA_VERSION = 2
 
 
@@ -40,9 +42,10 @@ def save_audit(audit: Audit, path: str | os.PathLike[str]) -> None:
     """Save an audit to a folder; `load_audit` gives an equal one.
 
     The folder holds `audit.json`, `reference.safetensors`, `model.safetensors` (weights under their PyTorch
-    names), `nodes.safetensors` (labels, predictions, and what each search found for every node) and a folder
-    `layer_1`, `layer_2`, ... for each metamer that is shown. It appears whole or not at all; an older audit
-    of ours in its place is replaced.
+    names), `nodes.safetensors` (labels, predictions, and what each search found for every node), a folder
+    `layer_1`, `layer_2`, ... for each metamer that is shown, and where observers were asked,
+    `observers.safetensors` (the class that each of them took every node for). It appears whole or not at
+    all; an older audit of ours in its place is replaced.
 
     Raises
     ------
@@ -60,6 +63,8 @@ def save_audit(audit: Audit, path: str | os.PathLike[str]) -> None:
             nodes |= layer_tensors(layer)
         stored = save({name: tensor.contiguous() for name, tensor in nodes.items()})
         (folder / "nodes.safetensors").write_bytes(stored)
+        if audit.observers is not None:
+            (folder / OBSERVERS).write_bytes(save(panel_tensors(audit.observers)))
         write_json(to_jsonable(_described(audit)), folder / MARKER)
 
 
@@ -111,6 +116,7 @@ def _described(audit: Audit) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in audit.checks.findings],
         "layers": [describe_layer(layer) for layer in audit.layers],
         "theory": describe_theory(audit.theory),
+        "observers": describe_panel(audit.observers),
         "config": audit.config,
         "provenance": audit.provenance,
     }
@@ -123,6 +129,7 @@ def _restored(stored: dict[str, Any], folder: Path) -> Audit:
     for name in ("notes", "feature_names", "image_shape", "class_names"):
         card[name] = None if card[name] is None else tuple(card[name])
     card["homophily"] = to_number(card["homophily"])
+    watched = stored.get("observers")
     return Audit(
         model_name=stored["model_name"],
         dataset=DatasetCard(**card),
@@ -140,4 +147,7 @@ def _restored(stored: dict[str, Any], folder: Path) -> Audit:
         model=load_model(folder / "model.safetensors") if stored["is_zoo_model"] else None,
         config=stored["config"],
         provenance=stored["provenance"],
+        observers=restored_panel(
+            watched, load_file(folder / OBSERVERS) if watched is not None else {}, nodes["labels"]
+        ),
     )

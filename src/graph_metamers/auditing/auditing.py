@@ -15,6 +15,7 @@ from graph_metamers.auditing.floors import structure_floor
 from graph_metamers.auditing.layer_auditing import LayerAuditor
 from graph_metamers.auditing.results import Audit, DatasetCard
 from graph_metamers.auditing.theory import theory_of
+from graph_metamers.auditing.watching import Observers, Watch, panel_of
 from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
@@ -36,9 +37,12 @@ from graph_metamers.synthesis import (
 from graph_metamers.training import FitResult, evaluate
 
 if TYPE_CHECKING:
+    import os
+
     from torch import nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.evidence.panel import OnObserver
     from graph_metamers.synthesis import Objective
     from graph_metamers.synthesis.repeating import SearchOptions
     from graph_metamers.synthesis.solvers import Solver
@@ -64,10 +68,13 @@ def audit(
     tolerance: float = 1e-3,
     min_distance: float = 0.1,
     num_untrained: int | None = None,
+    observers: Observers = "none",
+    cache: str | os.PathLike[str] | None = None,
     name: str | None = None,
     seed: int = 0,
     callbacks: Sequence[Callable[[SearchProgress], None]] = (),
     on_search: SearchCallback | None = None,
+    on_observer: OnObserver | None = None,
 ) -> Audit:
     """Search for metamers of every layer from several starts, and measure them beside chance and controls.
 
@@ -95,12 +102,19 @@ def audit(
     num_untrained
         Copies of the model with random weights that are searched too, from the first starts, as a control of
         each layer: 0 leaves it out. Default: 2, or 1 where features and edges vary together.
+    observers
+        Who else is shown what the searches find: `"none"`; `"panel"`, which `train_panel` trains, or reads
+        from the cache; or a `Panel` or `PanelMember`s of your own.
+    cache
+        Where trained observers are kept; see `train_panel`.
     name
         How to call the model; default: its architecture, or its class.
     seed
         Of the first start.
     on_search
         Called with (layer, number of the search from 1, number of searches) before each search.
+    on_observer
+        As in `train_panel`.
 
     Returns
     -------
@@ -164,6 +178,17 @@ def audit(
     checks.raise_for_errors()
     predictions = _predict(view, graph)
     variables = what_varies(asked.vary, graph)
+    panel = panel_of(
+        observers,
+        dataset,
+        model,
+        seed=seed,
+        forward=forward,
+        transform=transform,
+        cache=cache,
+        on_observer=on_observer,
+    )
+    watch = Watch.of(panel, lambda seen: _predict(view, seen), variables, seeds=seeds)
     auditor = LayerAuditor.of(
         view,
         variables,
@@ -185,6 +210,7 @@ def audit(
     }
     controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
+    looked: dict[str, dict[str, Tensor]] = {}
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
             module,
@@ -202,6 +228,7 @@ def audit(
             )
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
         audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
+        looked[layer] = watch.look([metamer.graph for metamer in metamers])
     control = label_propagation(dataset)
     theory = None
     if asked.varies == "features":
@@ -241,6 +268,7 @@ def audit(
             "training_seconds": fit.seconds if fit else None,
             **environment(),
         },
+        observers=watch.report(looked, graph.y, dataset.split.test),
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.controls import Baseline
     from graph_metamers.evidence.measures import Measure
+    from graph_metamers.evidence.panel_report import PanelReport
     from graph_metamers.metrics.classification import Accuracy
     from graph_metamers.training.scoring import Scores
     from graph_metamers.types import FeatureKind, Graph, Json, Varies
@@ -110,6 +111,8 @@ class Audit:
         Settings of model, training and search; what may vary is in `config["search"]["vary"]`.
     provenance
         Versions, fingerprints, seconds.
+    observers
+        What other classifiers take the nodes of the found graphs for; `None` where nobody was asked.
     """
 
     model_name: str
@@ -125,6 +128,7 @@ class Audit:
     model: nn.Module | None
     config: Mapping[str, Json]
     provenance: Mapping[str, Json]
+    observers: PanelReport | None = None
 
     @property
     def at_chance(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 import graph_metamers as gm
-from graph_metamers.cli.destinations import AUDIT_MARKER, require_folder
+from graph_metamers.cli.destinations import AUDIT_MARKER, require_cache, require_folder
 from graph_metamers.cli.options import (  # noqa: TC001 (typer reads them)
     DataOptions,
     ModelOptions,
@@ -27,8 +27,9 @@ from graph_metamers.cli.preparing import (
     vary_of,
 )
 from graph_metamers.cli.printing import print_json
-from graph_metamers.cli.progress import show_search
+from graph_metamers.cli.progress import show_audit
 from graph_metamers.cli.summaries import audit_as_json, print_audits
+from graph_metamers.parameters import check_choice
 
 
 def audit(
@@ -57,6 +58,22 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    observers: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Who else is shown what is found: panel, other classifiers, trained once and kept in the "
+            "cache; or none.",
+        ),
+    ] = "panel",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which trained observers are kept; default: $GRAPH_METAMERS_CACHE, else the "
+            "user's cache folder.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="How tables and the report call the model.", show_default=False)
     ] = None,
@@ -71,12 +88,14 @@ def audit(
     """Audit every layer of one model on one graph."""
     started = time.monotonic()
     require_folder(output, AUDIT_MARKER)
+    if check_choice("observers", observers, ("panel", "none")) == "panel":
+        require_cache(cache)
     budget = budget_of(search, seed=seed)
     dataset = load_data(data, seed=seed)
     prepared = prepare_model(model, dataset, seed=seed)
     require_layers(prepared, dataset, layer)
     fit = train_model(prepared, dataset, training, seed=seed, quiet=printing.quiet)
-    with show_search(prepared.label, quiet=printing.quiet) as (callbacks, on_search):
+    with show_audit(prepared.label, quiet=printing.quiet) as (callbacks, on_search, on_observer):
         audited = gm.audit(
             fit or prepared.model,
             dataset,
@@ -90,10 +109,13 @@ def audit(
             budget=budget,
             tolerance=search.tolerance,
             min_distance=search.min_distance,
+            observers=cast("Any", observers),
+            cache=cache,
             name=name,
             seed=seed,
             callbacks=callbacks,
             on_search=on_search,
+            on_observer=on_observer,
         )
     files = {} if output is None else _save(audited, output)
     if printing.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -42,7 +42,8 @@ def demo(
     require_folder(output, DEMO_MARKER)
     dataset = gm.load_dataset("digits", seed=seed)
     with _one_thread():
-        audits = {name: _audit(name, dataset, seed=seed, quiet=printing.quiet) for name in _MODELS}
+        fits = {name: _fit(name, dataset, seed=seed, quiet=printing.quiet) for name in _MODELS}
+        audits = {name: _audit(name, dataset, fits, seed=seed, quiet=printing.quiet) for name in _MODELS}
     _save(audits, output)
     seconds = time.monotonic() - started
     report = output / "report.html"
@@ -68,16 +69,24 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _audit(name: str, dataset: gm.Dataset, *, seed: int, quiet: bool) -> gm.Audit:
+def _fit(name: str, dataset: gm.Dataset, *, seed: int, quiet: bool) -> gm.FitResult[gm.GNN]:
     model = gm.build_model(name, dataset, hidden_channels=_HIDDEN_CHANNELS, seed=seed)
     prepared = Prepared(model, name, is_loaded=False)
-    fit = train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet)
+    return cast("Any", train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet))
+
+
+def _audit(
+    name: str, dataset: gm.Dataset, fits: dict[str, gm.FitResult[gm.GNN]], *, seed: int, quiet: bool
+) -> gm.Audit:
+    """Audit one model; the other two, which are trained anyway, are its observers."""
+    others = [fit.model for other, fit in fits.items() if other != name]
     with show_search(name, quiet=quiet) as (callbacks, on_search):
         return gm.audit(
-            fit or model,
+            cast("Any", fits[name]),
             dataset,
             objective=_OBJECTIVE,
             budget=gm.Budget(steps=_STEPS),
+            observers=gm.untrained_panel(dataset, others),
             seed=seed,
             callbacks=callbacks,
             on_search=on_search,

@@ -51,3 +51,16 @@ def require_folder(path: Path | None, marker: str) -> None:
     if path is not None:
         ensure_writable(path)
         ensure_replaceable(path, marker=marker)
+
+
+def require_cache(path: Path | None) -> None:
+    """Check that trained observers can be kept at `path`, or where they are kept by default.
+
+    Raises
+    ------
+    OutputError
+        If they cannot.
+    """
+    from graph_metamers.storage import ensure_writable, resolve_cache  # noqa: PLC0415 (imports torch)
+
+    ensure_writable(resolve_cache(path) / "observers")

@@ -1,4 +1,7 @@
-"""Every option, declared once; each is a Python argument of the same name, with the same default."""
+"""Every option, declared once; each is a Python argument of the same name, with the same default.
+
+One default differs: the verb `audit` asks a panel of observers, `gm.audit` only where it is told to.
+"""
 
 # Without `from __future__ import annotations`: typer reads these types when the program starts.
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import graph_metamers as gm
@@ -52,6 +52,47 @@ def show_search(
             bar.label = f"{label}, {layer} (search {number} of {total})"
 
         yield [bar], on_search
+
+
+@contextmanager
+def show_audit(
+    label: str, *, quiet: bool
+) -> Iterator[
+    tuple[
+        list[gm.ProgressBar], Callable[[str, int, int], None] | None, Callable[[str, int, int], None] | None
+    ]
+]:
+    """Yield callbacks for `audit`, with its `on_search` and `on_observer`.
+
+    There is a bar for the observers, and when they are ready one for the searches: a terminal shows one live
+    display at a time.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield [], None, None
+        return
+    from rich.console import Console  # noqa: PLC0415 (not needed without a terminal)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    training, bar = Progress(*columns, console=Console(stderr=True), transient=True), gm.ProgressBar(label)
+    task = training.add_task("observers", total=None)
+    with ExitStack() as shown:
+        is_searching = False
+
+        def on_observer(name: str, number: int, total: int) -> None:
+            training.start()
+            training.update(task, description=f"observer {name}", completed=number - 1, total=total)
+
+        def on_search(layer: str, number: int, total: int) -> None:
+            nonlocal is_searching
+            training.stop()
+            if not is_searching:
+                shown.enter_context(bar)
+                is_searching = True
+            bar.label = f"{label}, {layer} (search {number} of {total})"
+
+        shown.callback(training.stop)
+        yield [bar], on_search, on_observer
 
 
 @contextmanager

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from graph_metamers.metrics import Interval
+
 _COLUMNS = ("model", "layer", "found")
 _UNRELATED = {
     "features": "unrelated features",
@@ -48,6 +50,7 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
     print_tables(audits)
+    print_observers(audits)
     starts = max(audit.num_starts for audit in audits)
     brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
     chance = " or ".join(_UNRELATED[varies] for varies in _varied(audits))
@@ -61,6 +64,33 @@ def print_tables(audits: Sequence[gm.Audit]) -> None:
         rows = [row for audit in audits if audit.varies == varies for row in audit.rows()]
         columns = (*_COLUMNS, *(heading for heading, _ in shown.values()))
         print_table(columns, [line for row in rows for line in _rows(row, shown)])
+
+
+def print_observers(audits: Sequence[gm.Audit]) -> None:
+    """Print what each class of observers recognises, where there are any."""
+    from graph_metamers.evidence.panel_members import KIND_TEXTS  # noqa: PLC0415 (imports torch)
+
+    for audit in audits:
+        watched = audit.observers
+        if watched is None:
+            continue
+        nodes = len(watched.judged)
+        typer.echo(
+            f"\nObservers shown what was found for {audit.model_name}, right on the {nodes} test nodes (most "
+            f"frequent class {_share(watched.majority)}):"
+        )
+        shown = ("reference", *watched.layers, "chance")
+        rows = [
+            [KIND_TEXTS[kind], *(_interval(watched.interval("accuracy", kind, where)) for where in shown)]
+            for kind in watched.kinds
+        ]
+        print_table(("observers", "the reference", *watched.layers, "chance"), rows)
+
+
+def _interval(interval: Interval) -> str:
+    """A share with the ends of its interval."""
+    row = {"it": interval.estimate, "it_low": interval.low, "it_high": interval.high}
+    return _cell(row, "it", _share)
 
 
 def _varied(audits: Sequence[gm.Audit]) -> tuple[str, ...]:
@@ -79,6 +109,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
     floors = [
         {"layer": layer.name, **asdict(layer.floor)} for layer in audit.layers if layer.floor is not None
     ]
+    watched = audit.observers
     return {
         "verdict": gm.verdict(audit),
         "rows": audit.rows(),
@@ -86,6 +117,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
         "baseline_rows": audit.baseline_rows(),
         **({"fronts": fronts} if fronts else {}),
         **({"floors": floors} if floors else {}),
+        **({"observers": {"rows": watched.rows(), "kind_rows": watched.kind_rows()}} if watched else {}),
         "scores": audit.scores,
         "controls": audit.controls,
         "findings": audit.checks.findings,

@@ -64,8 +64,11 @@ def label_propagation(dataset: Dataset, *, num_layers: int = 50, alpha: float = 
     -----
     Takes O(num_layers * num_edges * num_classes) time. A node that no label reaches gets class 0.
     """
-    predictions = propagated_classes(dataset, num_layers=num_layers, alpha=alpha)
+    num_layers = check_integer("num_layers", num_layers, low=1)
+    alpha = check_real("alpha", alpha, low=0.0, high=1.0, high_included=True)
+    require_node_level(dataset)
     graph, split = dataset.graph, dataset.split
+    predictions = propagated(graph.y, graph.edge_index, split.train, num_layers=num_layers, alpha=alpha)
     return ControlScores(
         "label propagation",
         validation=accuracy_of(predictions[split.validation], graph.y[split.validation]),
@@ -73,13 +76,22 @@ def label_propagation(dataset: Dataset, *, num_layers: int = 50, alpha: float = 
     )
 
 
-def propagated_classes(dataset: Dataset, *, num_layers: int = 50, alpha: float = 0.9) -> Tensor:
-    """The class that label propagation gives to every node, int64 [n]; parameters as `label_propagation`."""
-    propagate = LabelPropagation(
-        num_layers=check_integer("num_layers", num_layers, low=1),
-        alpha=check_real("alpha", alpha, low=0.0, high=1.0, high_included=True),
-    )
-    require_node_level(dataset)
-    graph = dataset.graph
-    classes: Tensor = propagate(graph.y, graph.edge_index, mask=dataset.split.train).argmax(dim=1)
+def propagated(
+    labels: Tensor, edge_index: Tensor, given: Tensor, *, num_layers: int = 50, alpha: float = 0.9
+) -> Tensor:
+    """The classes that label propagation finds, int64 [n].
+
+    Parameters
+    ----------
+    labels
+        Class of every node, int64 [n]; only those of `given` are used.
+    edge_index
+        int64 [2, E].
+    given
+        Nodes whose labels are told, int64 indices.
+    num_layers, alpha
+        As in `label_propagation`.
+    """
+    propagate = LabelPropagation(num_layers=num_layers, alpha=alpha)
+    classes: Tensor = propagate(labels, edge_index, mask=given).argmax(dim=1)
     return classes

@@ -10,7 +10,7 @@ import torch
 
 from graph_metamers.datasets.digits import edges_from_pixels, has_edges_from_pixels
 from graph_metamers.errors import GraphMetamersError
-from graph_metamers.evidence.baselines import propagated_classes
+from graph_metamers.evidence.baselines import propagated
 from graph_metamers.evidence.controls import Baseline
 from graph_metamers.evidence.equal_size import equal_size
 from graph_metamers.evidence.flat_steps import FlatDirections, stepped
@@ -214,10 +214,7 @@ class ControlRuns:
         return self._made("recomputed_edges", self._observed(observing, changed))
 
     def _propagated(self) -> Baseline:
-        try:
-            classes = propagated_classes(self.dataset)
-        except GraphMetamersError as error:
-            return self._not_made("label_propagation", str(error))
-        others = ~self.dataset.split.train
+        graph, given = self.dataset.graph, self.dataset.split.train
+        classes, others = propagated(graph.y, graph.edge_index, given), ~given
         same = (classes.cpu() == self.predictions.cpu())[others].double().mean()
         return self._made("label_propagation", [{"prediction_agreement": float(same)}])

@@ -17,6 +17,7 @@ from graph_metamers.report.labels import grouped, model_labels
 from graph_metamers.report.layers import layers_section
 from graph_metamers.report.making import making_section
 from graph_metamers.report.neighbourhoods import Drawings, drawings
+from graph_metamers.report.observers import observers_section
 from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
 from graph_metamers.report.structure import structure_section
 from graph_metamers.report.summary import summary
@@ -77,6 +78,7 @@ EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
         "metamer": _has_layers,
         "theory": lambda audits: any(audit.theory is not None for audit in audits),
         "controls": lambda audits: any(any(audit.baselines) for audit in audits),
+        "observers": lambda audits: any(audit.observers and audit.layers for audit in audits),
         "structure": lambda audits: _has_layers(vary_edges(audits)),
         "advice": lambda audits: bool(advice(audits)),
         "making": bool,
@@ -126,6 +128,7 @@ _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
     ("theory", 5, "Why so much looks alike", "Why", theory_section),
     ("controls", 6, "How far one gets with less", "Controls", controls_section),
+    ("observers", 7, "Does it matter?", "Observers", observers_section),
     ("structure", 8, "What other edges cost", "Structure", structure_section),
     ("advice", 9, "What to do now", "What to do", _advice),
     ("making", 10, "How it was made", "How made", making_section),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graph_metamers.storage.atomic import atomic_directory, atomic_file, ensure_replaceable, ensure_writable
+from graph_metamers.storage.cache_folder import resolve_cache
 from graph_metamers.storage.graph_files import load_graph, save_graph
 from graph_metamers.storage.hashing import fingerprint, json_fingerprint
 from graph_metamers.storage.json_files import read_json, to_jsonable, to_number, write_json
@@ -18,6 +19,7 @@ __all__ = [
     "json_fingerprint",
     "load_graph",
     "read_json",
+    "resolve_cache",
     "save_graph",
     "to_jsonable",
     "to_number",
