@@ -4,11 +4,12 @@ Rules
 -----
 1. A model at chance is named first; what it matches says nothing about a trained model.
 2. "Matched" is said of layers where a search met both the loss and the distance, with the number of starts
-   from which it did; never "cannot see", which would need someone who judges whether the change matters.
+   from which it did. "Cannot see" is said only where an oracle or other networks bear it out
+   (`evidence.judgement`), with what they say.
 3. A search that found nothing says within which budget; never that nothing exists.
 4. Every number is given as its interval over the starts (from the lowest to the highest end where layers are
    taken together) beside its chance level. Most, few, more than chance: only if the whole interval says so
-   (`auditing.rules`); otherwise that the starts do not decide it. One start has no interval and decides
+   (`metrics.deciding`); otherwise that the starts do not decide it. One start has no interval and decides
    nothing.
 5. Headline sentences speak of metamers that differ where the layer reads. Those that do not are counted
    apart, and said to follow from counting dimensions.
@@ -22,12 +23,25 @@ Rules
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.floors import rounded_down
-from graph_metamers.auditing.rules import compare, kind_of, majority
+from graph_metamers.auditing.mattering import mattering_sentences, was_asked
+from graph_metamers.auditing.phrasing import (
+    RANDOM_GRAPHS,
+    TERMS,
+    ends,
+    joined,
+    listed,
+    plain,
+    short,
+    span,
+    starts_of,
+    where,
+)
+from graph_metamers.auditing.rules import kind_of
 from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
+from graph_metamers.metrics.deciding import compare, majority
 from graph_metamers.metrics.intervals import MEASURED_COVERAGE
 from graph_metamers.synthesis import Status
 from graph_metamers.synthesis.metamer import proposed_swaps
@@ -40,8 +54,6 @@ if TYPE_CHECKING:
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.metrics import Interval
 
-
-RANDOM_GRAPHS = "random graphs with the same degrees"
 
 
 def verdict(audit: Audit) -> tuple[str, ...]:
@@ -65,43 +77,22 @@ def verdict(audit: Audit) -> tuple[str, ...]:
     sentences += [_failed_sentence(layer) for layer in audit.layers if not layer.num_metamers]
     sentences += _front_sentences(audit)
     sentences += _floor_sentences(audit)
+    sentences += mattering_sentences(audit)
     if matched or audit.varies != "features":
         sentences.append(_closing_sentence(audit))
     return tuple(sentences)
 
 
-@dataclass(frozen=True)
-class _Terms:
-    """What is called how where features, or edges, vary."""
-
-    changed: str
-    unrelated: str
-    differs: str
-    passing: str
-
-
-_TERMS = {
-    "features": _Terms("features", "unrelated features", "differ where the layer reads", "visible_share"),
-    "structure": _Terms("edges", RANDOM_GRAPHS, "have other neighbours", "passing_share"),
-    "both": _Terms(
-        "features and edges",
-        f"unrelated features on {RANDOM_GRAPHS}",
-        "differ in their features and in their neighbours",
-        "passing_share",
-    ),
-}
-
-
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
-    loss = max(_ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
+    loss = max(ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
     same = [layer.measures["prediction_agreement"] for layer in matched]
     everything = "" if all(layer.is_matched for layer in matched) else _ALL_STARTS
     return (
-        f"{audit.model_name} was matched at {_where(audit, matched)}, from {_starts(matched)}: with "
+        f"{audit.model_name} was matched at {where(audit, matched)}, from {starts_of(matched)}: with "
         f"{_difference(audit, matched)}, activations are "
-        f"the same up to a loss of {_short(loss)}, and {_span([measure.interval for measure in same])} of "
-        f"the predictions stay ({_span([measure.chance_interval for measure in same])} with "
-        f"{_TERMS[audit.varies].unrelated}){everything}."
+        f"the same up to a loss of {short(loss)}, and {span([measure.interval for measure in same])} of "
+        f"the predictions stay ({span([measure.chance_interval for measure in same])} with "
+        f"{TERMS[audit.varies].unrelated}){everything}."
     )
 
 
@@ -111,13 +102,13 @@ def _difference(audit: Audit, layers: Sequence[LayerAudit]) -> str:
     if audit.varies != "features":
         overlaps = [layer.measures["edge_overlap"] for layer in layers]
         edges = (
-            f"an edge overlap of {_span([measure.interval for measure in overlaps], _plain)} with the "
-            f"reference ({_span([measure.chance_interval for measure in overlaps], _short)} for "
+            f"an edge overlap of {span([measure.interval for measure in overlaps], plain)} with the "
+            f"reference ({span([measure.chance_interval for measure in overlaps], short)} for "
             f"{RANDOM_GRAPHS}), every node keeping its number of neighbours"
         )
     if audit.varies == "structure":
         return edges
-    distance = _span([layer.measures["visible_distance"].interval for layer in layers], _plain)
+    distance = span([layer.measures["visible_distance"].interval for layer in layers], plain)
     features = f"features at a visible distance of {distance} (0 = the reference, 1 = unrelated features)"
     return f"{features} and {edges}" if edges else features
 
@@ -128,14 +119,14 @@ _ALL_STARTS = "; these are means over all starts, also those from which nothing 
 def _gate_sentences(audit: Audit, layers: Sequence[LayerAudit]) -> list[str]:
     """What share of the nodes are metamers on their own, one sentence for each answer of the rules."""
     groups: dict[str, list[LayerAudit]] = {}
-    terms = _TERMS[audit.varies]
+    terms = TERMS[audit.varies]
     for layer in layers:
         groups.setdefault(_gate_answer(layer.measures[terms.passing]), []).append(layer)
     return [
         _GATE_SENTENCES[answer].format(
-            where=_where(audit, group),
-            found=_span([layer.measures[terms.passing].interval for layer in group]),
-            chance=_span([layer.measures[terms.passing].chance_interval for layer in group]),
+            where=where(audit, group),
+            found=span([layer.measures[terms.passing].interval for layer in group]),
+            chance=span([layer.measures[terms.passing].chance_interval for layer in group]),
             starts=audit.num_starts,
             unrelated=terms.unrelated,
             differs=terms.differs,
@@ -174,9 +165,9 @@ def _counting_sentence(audit: Audit, layers: Sequence[LayerAudit]) -> str:
     hidden = [layer.measures["null_space_share"].interval for layer in layers]
     seen = [layer.measures["visible_share"].interval for layer in layers]
     return (
-        f"{audit.model_name} was matched at {_where(audit, layers)}, from {_starts(layers)}; but "
-        f"{_span(hidden)} of the nodes are metamers only by differing where the layer does not read (kind "
-        f"“null space”), which follows from counting dimensions, and {_span(seen)} by differing where it "
+        f"{audit.model_name} was matched at {where(audit, layers)}, from {starts_of(layers)}; but "
+        f"{span(hidden)} of the nodes are metamers only by differing where the layer does not read (kind "
+        f"“null space”), which follows from counting dimensions, and {span(seen)} by differing where it "
         "does."
     )
 
@@ -191,8 +182,8 @@ def _prediction_sentences(layers: Sequence[LayerAudit]) -> list[str]:
     if not unclear:
         return []
     return [
-        f"At {_listed(unclear)} it is not shown that more predictions stay than with "
-        f"{_TERMS[unclear[0].varies].unrelated}: the intervals do not lie above chance."
+        f"At {listed(unclear)} it is not shown that more predictions stay than with "
+        f"{TERMS[unclear[0].varies].unrelated}: the intervals do not lie above chance."
     ]
 
 
@@ -227,7 +218,7 @@ def _front_sentences(audit: Audit) -> list[str]:
     ]
     return [
         "Followed away from the reference, the cheapest edges first, the front stays within a loss of "
-        f"{tolerance:g} down to an edge overlap of {_joined(reached)}; less overlap was not found within it."
+        f"{tolerance:g} down to an edge overlap of {joined(reached)}; less overlap was not found within it."
         f"{_FRONT_METAMERS if all(layer.front_holds_metamers for layer, _ in layers) else ''}"
     ]
 
@@ -249,10 +240,11 @@ def _closing_sentence(audit: Audit) -> str:
         else "All numbers are of one start of the search in this one trained model"
     )
     farther = _FARTHER if audit.went_farther else ""
-    return (
-        f"{ranges}. {farther}Matched means that the model computes the same; whether the changed "
-        f"{_TERMS[audit.varies].changed} still mean the same is not measured here."
-    )
+    asked = "" if was_asked(audit) else _NOT_ASKED.format(changed=TERMS[audit.varies].changed)
+    return f"{ranges}. {farther}Matched means that the model computes the same{asked}."
+
+
+_NOT_ASKED = "; whether the changed {changed} still mean the same was not asked of anybody"
 
 
 _FARTHER = (
@@ -271,20 +263,20 @@ def _caution(num_starts: int) -> str:
 
 def _failed_sentence(layer: LayerAudit) -> str:
     starts, budget = layer.starts, layer.metamer.config.get("steps")
-    where = f"At {layer.name}, from {len(starts)} starts," if len(starts) > 1 else f"At {layer.name}"
+    place = f"At {layer.name}, from {len(starts)} starts," if len(starts) > 1 else f"At {layer.name}"
     came_back = [start for start in starts if start.status is Status.RECOVERED_REFERENCE]
     others = [start for start in starts if start.status is not Status.RECOVERED_REFERENCE]
     if not others:
-        return f"{where} the search came back to the reference itself: {not_found(layer)}."
+        return f"{place} the search came back to the reference itself: {not_found(layer)}."
     best = min((s.activation_loss for s in others if math.isfinite(s.activation_loss)), default=math.nan)
     stalled = sum(start.status is Status.STALLED for start in others)
     remarks = [f"{len(came_back)} came back to the reference itself"] if came_back else []
     remarks += [f"{stalled} stopped getting better before that"] if stalled else []
     return (
-        f"{where} {not_found(layer)} within {_proposals(layer)}{budget} steps"
-        f"{f' ({_joined(remarks)})' if remarks else ''}: the best activation loss is {_short(best)} "
-        f"(asked for {layer.metamer.tolerance:g}; {_TERMS[layer.varies].unrelated} have "
-        f"{_span([layer.measures['activation_loss'].chance_interval], _short)})."
+        f"{place} {not_found(layer)} within {_proposals(layer)}{budget} steps"
+        f"{f' ({joined(remarks)})' if remarks else ''}: the best activation loss is {short(best)} "
+        f"(asked for {layer.metamer.tolerance:g}; {TERMS[layer.varies].unrelated} have "
+        f"{span([layer.measures['activation_loss'].chance_interval], short)})."
         f"{_near(layer) if layer.varies != 'features' else ''}"
     )
 
@@ -308,65 +300,7 @@ def _near(layer: LayerAudit) -> str:
     """What of edges that did not match well enough is worth knowing."""
     overlap, same = layer.measures["edge_overlap"], layer.measures["prediction_agreement"]
     return (
-        f" With an edge overlap of {_span([overlap.interval], _plain)}, {_span([same.interval])} of the "
-        f"predictions stay in these attempts ({_span([same.chance_interval])} with "
-        f"{_TERMS[layer.varies].unrelated})."
+        f" With an edge overlap of {span([overlap.interval], plain)}, {span([same.interval])} of the "
+        f"predictions stay in these attempts ({span([same.chance_interval])} with "
+        f"{TERMS[layer.varies].unrelated})."
     )
-
-
-def _joined(remarks: Sequence[str]) -> str:
-    return ", ".join(remarks)
-
-
-def _where(audit: Audit, layers: Sequence[LayerAudit]) -> str:
-    return "every audited layer" if len(layers) == len(audit.layers) else _listed(layers)
-
-
-def _listed(layers: Sequence[LayerAudit]) -> str:
-    return ", ".join(layer.name for layer in layers)
-
-
-def _starts(layers: Sequence[LayerAudit]) -> str:
-    """From how many starts, said once where all layers agree."""
-    found = list(dict.fromkeys(layer.found for layer in layers))
-    if len(found) == 1:
-        return f"{found[0]} starts" if len(layers[0].starts) > 1 else "one start"
-    return ", ".join(f"{layer.found} starts at {layer.name}" for layer in layers)
-
-
-def _span(intervals: Sequence[Interval], show: Callable[[float], str] | None = None) -> str:
-    """From the lowest to the highest end, in percent unless told otherwise."""
-    ends = [_ends(interval) for interval in intervals]
-    shown = show or _percent
-    low, high = shown(min(low for low, _ in ends)), shown(max(high for _, high in ends))
-    if high == f"over {low}":
-        return f"{low} or more"
-    if low == f"under {high}":
-        return f"{high} or less"
-    return low if low == high else f"{low} to {high}"
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    """The ends, or the estimate twice where there is no interval."""
-    if math.isnan(interval.low):
-        return interval.estimate, interval.estimate
-    return interval.low, interval.high
-
-
-def _plain(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "not defined"
-
-
-def _short(value: float) -> str:
-    return "not defined" if math.isnan(value) else f"{value:.2g}"
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    """A share in percent; never rounded up to all, nor down to none, where something is missing or there."""
-    smallest = 10 ** -(digits + 2)
-    rounded = f"{share:.{digits}%}"
-    if share < 1 and float(rounded[:-1]) >= 100:
-        return f"over {1 - smallest:.{digits}%}"
-    if share > 0 and float(rounded[:-1]) == 0:
-        return f"under {smallest:.{digits}%}"
-    return f"{share:.0%}" if share in (0, 1) else rounded

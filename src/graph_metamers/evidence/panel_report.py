@@ -130,6 +130,18 @@ class PanelReport:
             known[figure, who, where] = _interval(self.table(figure, self._who(who), where))
         return known[figure, who, where]
 
+    def lost(self, who: str, layer: str) -> Interval:
+        """How much less an observer, or a class of them, recognises than on the reference, in [-1, 1].
+
+        The difference of its accuracies, paired by observer, with its 95% interval over observers and starts;
+        exactly 0 if every answer on every graph is that on the reference.
+        """
+        sights = self._who(who)
+        if self._untouched(sights, layer):
+            return Interval(0.0, 0.0, 0.0, 0.95, 0, "every answer is that on the reference")
+        found, reference = (self.table("accuracy", sights, where) for where in (layer, REFERENCE))
+        return _interval(reference - found, (-1.0, 1.0))
+
     def change(self, who: str, layer: str) -> Change:
         """What happens to what an observer, or a class of them, recognises.
 
@@ -142,14 +154,12 @@ class PanelReport:
             unrelated graphs holds 0 or lies below, and `"fewer"` if it lies above.
         """
         sights = self._who(who)
-        if all(bool((sight.found[layer] == sight.reference).all()) for sight in sights):
+        if self._untouched(sights, layer):
             return "untouched"
-        found, reference, chance = (
-            self.table("accuracy", sights, where) for where in (layer, REFERENCE, CHANCE)
-        )
+        found, chance = (self.table("accuracy", sights, where) for where in (layer, CHANCE))
         if found.size == 1:
             return "no interval"
-        if not _interval(reference - found, (-1.0, 1.0)).low > 0:
+        if not self.lost(who, layer).low > 0:
             return "not fewer"
         return "fewer" if _interval(found - chance, (-1.0, 1.0)).low > 0 else "as by chance"
 
@@ -187,6 +197,10 @@ class PanelReport:
     def _intervals(self) -> dict[tuple[Figure, str, str], Interval]:
         """What was computed already: a page asks for the same interval several times."""
         return {}
+
+    @staticmethod
+    def _untouched(sights: tuple[Sight, ...], layer: str) -> bool:
+        return all(bool((sight.found[layer] == sight.reference).all()) for sight in sights)
 
     def _who(self, who: str) -> tuple[Sight, ...]:
         named = tuple(sight for sight in self.sights if sight.name == who)

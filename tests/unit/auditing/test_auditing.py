@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import graph_metamers as gm
-from graph_metamers.auditing.wording import _percent
+from graph_metamers.auditing.phrasing import percent
 from graph_metamers.metrics import Accuracy
 
 
@@ -249,7 +249,7 @@ def test_cora_is_matched_with_continuous_features(cora):
 
 def test_shares_are_never_rounded_up_to_all():
 
-    assert [_percent(share, 1) for share in (1.0, 0.9999, 0.9994, 0.5)] == [
+    assert [percent(share, 1) for share in (1.0, 0.9999, 0.9994, 0.5)] == [
         "100%",
         "over 99.9%",
         "99.9%",
