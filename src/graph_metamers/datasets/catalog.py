@@ -148,7 +148,7 @@ _CATALOG: dict[str, tuple[DatasetInfo, _Loader]] = {
         (
             DatasetInfo(
                 "csbm",
-                "1000 nodes (unless asked for others) drawn from a block model, with a known Bayes classifier",
+                "1000 nodes, drawn from a block model whose Bayes classifier is known",
                 "Deshpande et al. 2018, Gosch et al. 2023",
                 False,
                 options=tuple(BlockModelOptions.__annotations__),

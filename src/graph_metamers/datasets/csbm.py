@@ -1,4 +1,4 @@
-"""A graph drawn from the contextual stochastic block model, of which the best possible classifier is known."""
+"""A graph drawn from the contextual stochastic block model, whose best possible classifier is known."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ With signs s = -1, +1 the posterior of the contextual stochastic block model is 
 since every pair, joined or not, couples its two ends; the pairs that are not joined couple through the
 *count* of each sign alone. Two ways to its marginals:
 
-- **exact**: messages that carry the count. A message of ordinary belief propagation is a function of the
-  receiver's sign; here also of how many nodes behind it are +1, so that the last factor can be applied at the
-  end. On a forest this is exact. A graph with cycles is opened by conditioning on a set of nodes whose removal
-  leaves a forest (a loop cutset; Pearl 1988, chapter 4.4): exact too, at a cost that doubles with each of
-  these nodes. Nodes whose label is known are removed first, and cost nothing.
+- **exact**: messages that carry the count. A message of ordinary belief propagation is a function of a
+  receiver's sign; here also of how many nodes behind it are +1, so that the last factor can be applied at
+  the end. On a forest this is exact. A graph with cycles is opened by conditioning on a set of nodes whose
+  removal leaves a forest (a loop cutset; Pearl 1988, chapter 4.4): exact too, at a cost that doubles with
+  each of these nodes. Nodes whose label is known are removed first, and cost nothing.
 - **loopy**: ordinary belief propagation along the edges, the other pairs by their mean field, as Decelle et
   al. 2011 ("Asymptotic analysis of the stochastic block model") do; damped. *Not exact*: cycles count
   evidence twice, and the mean field is right to first order in 1 / num_nodes. Exact on a forest where L = 0.
@@ -24,7 +24,7 @@ the edges. It says which way it went.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
@@ -235,7 +235,11 @@ def undirected_pairs(graph: Graph) -> NDArray[np.int64]:
     source, target = np.asarray(graph.edge_index.cpu().numpy(), dtype=np.int64)
     num_nodes = int(graph.num_nodes or 0)
     forth, back = np.sort(source * num_nodes + target), np.sort(target * num_nodes + source)
-    if bool((source == target).any()) or len(np.unique(forth)) < len(forth) or not np.array_equal(forth, back):
+    if (
+        bool((source == target).any())
+        or len(np.unique(forth)) < len(forth)
+        or not np.array_equal(forth, back)
+    ):
         raise ParameterError(
             "graph", "undirected, without self-loops or doubled edges", "an edge_index with some of these"
         )
@@ -286,8 +290,9 @@ def _loopy(
     weight = np.tanh(problem.along)
     messages = np.zeros(len(source))
     half = problem.fields + problem.gap * problem.sum
-    residual, iteration = np.inf, 0
-    for iteration in range(1, max_iterations + 1):
+    residual, rounds = np.inf, 0
+    while residual > tolerance and rounds < max_iterations:
+        rounds += 1
         cavity = half[source] - messages[back]
         new = np.arctanh(weight * np.tanh(cavity))
         messages = damping * messages + (1 - damping) * new
@@ -297,41 +302,4 @@ def _loopy(
         updated = problem.fields + field + np.bincount(target, weights=messages, minlength=count)
         residual = 2 * float(np.abs(updated - half).max()) if count else 0.0
         half = updated
-        if residual <= tolerance:
-            break
-    return half, iteration, residual
-
-
-def brute_force(
-    block_model: ContextualBlockModel,
-    graph: Graph,
-    *,
-    labels: Tensor | None = None,
-    known: Tensor | None = None,
-) -> Tensor:
-    """The same marginals by summing over every assignment of classes, float64 [n]: for tests, up to 20 nodes.
-
-    Nothing is shared with the Ising form above: each assignment's probability is the product that the block
-    model is defined by.
-
-    Raises
-    ------
-    ParameterError
-        If there are more than 20 nodes.
-    """
-    num_nodes = check_integer("num_nodes", int(graph.num_nodes or 0), low=1, high=20)
-    joined = np.zeros((num_nodes, num_nodes), dtype=bool)
-    joined[tuple(graph.edge_index.cpu().numpy())] = True
-    signs = _signs(num_nodes, labels, known)
-    x, mean = array_of(graph.x).astype(np.float64), array_of(block_model.mean)
-    totals: NDArray[Any] = np.full((2, num_nodes), -np.inf)
-    for number in range(2**num_nodes):
-        y = np.array([1 if number >> node & 1 else -1 for node in range(num_nodes)])
-        if bool((signs * y < 0).any()):
-            continue
-        log = -((x - y[:, None] * mean) ** 2).sum() / (2 * block_model.sigma**2)
-        chance = np.where(y[:, None] == y, block_model.p, block_model.q)
-        log += np.log(np.where(joined, chance, 1 - chance))[np.triu_indices(num_nodes, 1)].sum()
-        for side, mask in enumerate((y < 0, y > 0)):
-            totals[side, mask] = np.logaddexp(totals[side, mask], log)
-    return torch.from_numpy(totals[1] - totals[0])
+    return half, rounds, residual

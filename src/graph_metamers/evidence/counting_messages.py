@@ -23,7 +23,7 @@ _SIGNS = np.array([-1.0, 1.0])
 
 
 def cutset_of(num_nodes: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Nodes whose removal leaves a forest, int64 [c]: greedily, the one with most neighbours in a cycle first.
+    """Nodes whose removal leaves a forest, int64 [c]: greedily, the one with most neighbours first.
 
     Not always the fewest, but at most num_nodes - 2.
     """

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
 from graph_metamers.inputs import resolve_variables, structure_of, structure_variables, what_varies
 from graph_metamers.inputs.both import BothVariables
-from graph_metamers.metrics.intervals import Interval
 from graph_metamers.metrics.ratios import ratio_interval
 from graph_metamers.parameters import check_real, check_seeds
 from graph_metamers.randomness import generator_for
@@ -25,11 +22,14 @@ from graph_metamers.synthesis import Budget, Metamer, generate_many
 from graph_metamers.synthesis.varying import both_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from numpy.typing import NDArray
 
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.bayes_oracle import Reading
     from graph_metamers.inputs import Vary
+    from graph_metamers.metrics.intervals import Interval
     from graph_metamers.synthesis.solvers import Solver
     from graph_metamers.types import Graph
 
@@ -41,9 +41,9 @@ class ScaledExcess:
     """What metamers change of the Bayes oracle's labels, over what unconditioned noise changes.
 
     0: no matched node's Bayes label changes, as with the oracle itself; 1: as often as if nothing had been
-    matched, as with a constant model. All counts are over nodes that the model cannot tell from the reference:
-    noise is counted on the same nodes, so that which ones a search happened to match does not matter. Source:
-    ours, after the over-robustness of Gosch et al. 2023.
+    matched, as with a constant model. All counts are over nodes whose activations match; noise is counted on
+    the same nodes, so that which ones a search happened to match does not matter. Source: ours, after the
+    over-robustness of Gosch et al. 2023.
 
     Attributes
     ----------
@@ -223,21 +223,21 @@ def scaled_excess(
 
 def oracle_figures(
     dataset: Dataset,
-    metamers: Sequence[Metamer],
+    metamers: Sequence[Sequence[Metamer]],
     *,
     vary: Vary = "features",
     reading: Reading = "conditional",
     relative_error: float | None = None,
     level: float = 0.95,
 ) -> ScaledExcess:
-    """The same for metamers that are there already: of one model, one for each start.
+    """The same for metamers that are there already.
 
     Parameters
     ----------
     dataset
         From `load_dataset("csbm")`; its graph is the metamers' reference.
     metamers
-        From `generate_many`, at least one; failed searches too.
+        For each training seed what `generate_many` returned, failed searches too; `[found]` for one model.
     vary
         What was varied, as it was given to `generate`: decides what noise is.
     reading, relative_error, level
@@ -246,20 +246,22 @@ def oracle_figures(
     Returns
     -------
     ScaledExcess
-        With one training seed.
 
     Raises
     ------
     DatasetError
         If the data set was not drawn from a block model.
     ParameterError
-        If there are no metamers, or their items are not the nodes of the data set's graph.
+        If there are no metamers, not as many for each training seed, or their items are not the nodes of the
+        data set's graph.
     """
-    if not metamers:
-        raise ParameterError("metamers", "at least one", metamers)
-    noise = _noise_graphs(vary, dataset.graph, range(len(metamers)))
+    found = [list(row) for row in metamers]
+    if not found or not found[0] or len({len(row) for row in found}) > 1:
+        must = "at least one for each training seed, and as many for each"
+        raise ParameterError("metamers", must, [len(row) for row in found])
+    noise = _noise_graphs(vary, dataset.graph, range(len(found[0])))
     judge = _Judge.of(BayesOracle.of(dataset), dataset.graph, reading, noise)
-    return judge.result([list(metamers)], _varied(vary), relative_error, level)
+    return judge.result(found, _varied(vary), relative_error, level)
 
 
 def unconditioned_noise(vary: Vary, graph: Graph, seed: int) -> Graph:
@@ -316,10 +318,12 @@ class _Judge:
         if relative_error is None:
             relative_error = math.sqrt(first.item_tolerance)
         check_real("relative_error", relative_error, low=0.0)
-        counts = np.array([
-            [self._count(one, noise, relative_error) for one, noise in zip(row, self.noise, strict=True)]
-            for row in found
-        ])  # [training seeds, noise seeds, 3]
+        counts = np.array(
+            [
+                [self._count(one, noise, relative_error) for one, noise in zip(row, self.noise, strict=True)]
+                for row in found
+            ]
+        )  # [training seeds, noise seeds, 3]
         return ScaledExcess(
             varied,
             first.layer,

@@ -1,4 +1,4 @@
-"""Models whose excess invariance is known, or that know more than a network: oracle, constant, labels spread."""
+"""Models whose excess invariance is known, the oracle and a constant, and one that is told labels."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class WithLabelPropagation(nn.Module):
         self.register_buffer("labels", F.one_hot(dataset.graph.y[train], dataset.num_classes).float())
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        """Return logits, [num_nodes, num_classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
+        """Return logits, [num_nodes, classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
         told = self.model(x, edge_index).softmax(dim=1)
         told = told.index_copy(0, self.train, self.labels.to(told.dtype))
         spread = self.propagate(told, edge_index).clamp(min=_SMALLEST).log()

@@ -1,22 +1,21 @@
-"""Over-robustness and adversarial robustness of Gosch et al. 2023, on the graphs whose Bayes oracle is known.
+"""Over-robustness and adversarial robustness of Gosch et al. 2023, where the Bayes oracle is known.
 
 "Revisiting Robustness in Graph Machine Learning" (ICLR 2023) and its public code
-(github.com/saper0/revisiting_robustness, src/eval.py). A new node is drawn given the graph and all its labels,
-and joined to nodes of the *other* class one by one, those with the most similar features first (their attack
-"l2-weak"). For nodes that model f and Bayes classifier g both tell right, with at least one edge, count how
-many such edges each withstands; divided by the node's degree, their means are R(f) and R(g), and R(f, g) that
-of the smaller of the two. Then
+(github.com/saper0/revisiting_robustness, src/eval.py). A new node is drawn given the graph and all its
+labels, and joined to nodes of the *other* class one by one, those with the most similar features first (their
+attack "l2-weak"). For nodes that model f and Bayes classifier g both tell right, with at least one edge,
+count how many such edges each withstands; divided by the node's degree, their means are R(f) and R(g), and
+R(f, g) that of the smaller of the two. Then
 
-    over-robustness         R^over = 1 - R(f, g) / R(f):  the share of what f withstands beyond the point where
-                                                          the Bayes class has changed
-    adversarial robustness  R^adv = R(f, g) / R(g):       the share of what it may withstand that f does
-    F1                      the harmonic mean of 1 - R^over and R^adv
+- over-robustness R^over = 1 - R(f, g) / R(f): the share of what f withstands that lies beyond the point where
+  the Bayes class has changed;
+- adversarial robustness R^adv = R(f, g) / R(g): the share of what g withstands that f withstands too;
+- F1: the harmonic mean of 1 - R^over and R^adv.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
@@ -35,6 +34,8 @@ from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import NODES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graph_metamers.datasets import ContextualBlockModel, Dataset
 
 __all__ = ["OverRobustness", "over_robustness"]
@@ -97,7 +98,9 @@ class OverRobustness:
 
     def rows(self) -> list[dict[str, object]]:
         """One row for each training seed."""
-        values = zip(self.model, self.bayes, self.both, self.over_values, self.adversarial_values, strict=True)
+        values = zip(
+            self.model, self.bayes, self.both, self.over_values, self.adversarial_values, strict=True
+        )
         return [
             {
                 "training_seed": number,
@@ -201,7 +204,7 @@ class _NewNode:
     step: float
 
     def withstood_by_bayes(self, most: int) -> int:
-        """Edges after which the oracle still tells the true class, at most `most`; the class must be right."""
+        """Edges after which the oracle still tells the true class, at most `most`."""
         return min(math.ceil(self.margin / self.step) - 1, most)
 
     def joined(self, dataset: Dataset, changes: int) -> Data:
