@@ -11,7 +11,7 @@ from pathlib import Path
 
 TOPICS = (
     "digits", "cora", "evidence", "baselines", "words", "structure", "both", "exact", "fronts",
-    "certificate", "zoo", "observers", "serving", "theory_dimension", "theory_activations", "commands",
+    "certificate", "zoo", "observers", "oracle", "serving", "theory_dimension", "theory_activations", "commands",
     "bench", "bench_edges",
 )  # fmt: skip
 

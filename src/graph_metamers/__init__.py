@@ -26,7 +26,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "verdict",
     ),
     "checks": ("CheckReport", "Finding", "check"),
-    "datasets": ("Dataset", "list_datasets", "load_dataset"),
+    "datasets": ("ContextualBlockModel", "Dataset", "list_datasets", "load_dataset"),
     "errors": (
         "BindingError",
         "CheckError",
@@ -42,16 +42,27 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "evidence": (
         "Baseline",
+        "BayesOracle",
+        "Beliefs",
+        "ConstantModel",
         "GateReport",
         "NullDistribution",
+        "OracleModel",
+        "OverRobustness",
         "Panel",
         "PanelMember",
         "PanelReport",
+        "ScaledExcess",
         "SelftestReport",
         "SelftestResult",
+        "WithLabelPropagation",
         "gates",
         "label_propagation",
         "null_distribution",
+        "oracle_figures",
+        "over_robustness",
+        "propagate_beliefs",
+        "scaled_excess",
         "selftest",
         "train_panel",
         "untrained_panel",
@@ -151,6 +162,9 @@ if TYPE_CHECKING:
     from graph_metamers.checks import Finding as Finding
     from graph_metamers.checks import check as check
     from graph_metamers.datasets import (
+        ContextualBlockModel as ContextualBlockModel,
+    )
+    from graph_metamers.datasets import (
         Dataset as Dataset,
     )
     from graph_metamers.datasets import (
@@ -196,10 +210,25 @@ if TYPE_CHECKING:
         Baseline as Baseline,
     )
     from graph_metamers.evidence import (
+        BayesOracle as BayesOracle,
+    )
+    from graph_metamers.evidence import (
+        Beliefs as Beliefs,
+    )
+    from graph_metamers.evidence import (
+        ConstantModel as ConstantModel,
+    )
+    from graph_metamers.evidence import (
         GateReport as GateReport,
     )
     from graph_metamers.evidence import (
         NullDistribution as NullDistribution,
+    )
+    from graph_metamers.evidence import (
+        OracleModel as OracleModel,
+    )
+    from graph_metamers.evidence import (
+        OverRobustness as OverRobustness,
     )
     from graph_metamers.evidence import (
         Panel as Panel,
@@ -211,10 +240,16 @@ if TYPE_CHECKING:
         PanelReport as PanelReport,
     )
     from graph_metamers.evidence import (
+        ScaledExcess as ScaledExcess,
+    )
+    from graph_metamers.evidence import (
         SelftestReport as SelftestReport,
     )
     from graph_metamers.evidence import (
         SelftestResult as SelftestResult,
+    )
+    from graph_metamers.evidence import (
+        WithLabelPropagation as WithLabelPropagation,
     )
     from graph_metamers.evidence import (
         gates as gates,
@@ -224,6 +259,18 @@ if TYPE_CHECKING:
     )
     from graph_metamers.evidence import (
         null_distribution as null_distribution,
+    )
+    from graph_metamers.evidence import (
+        oracle_figures as oracle_figures,
+    )
+    from graph_metamers.evidence import (
+        over_robustness as over_robustness,
+    )
+    from graph_metamers.evidence import (
+        propagate_beliefs as propagate_beliefs,
+    )
+    from graph_metamers.evidence import (
+        scaled_excess as scaled_excess,
     )
     from graph_metamers.evidence import (
         selftest as selftest,

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from graph_metamers.metrics import Interval
 
 
-
 def verdict(audit: Audit) -> tuple[str, ...]:
     """A few plain sentences about one audit."""
     if audit.at_chance:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from graph_metamers.datasets.block_model import ContextualBlockModel
 from graph_metamers.datasets.catalog import DatasetInfo, list_datasets, load_dataset
 from graph_metamers.datasets.data_root import resolve_data_root
 from graph_metamers.datasets.dataset import Dataset
 from graph_metamers.datasets.splits import Split, seeded_split, split_that_fits
 
 __all__ = [
+    "ContextualBlockModel",
     "Dataset",
     "DatasetInfo",
     "Split",

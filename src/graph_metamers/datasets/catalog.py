@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args
 
 from graph_metamers.datasets.attributed import (
     AMAZON_COMPUTERS,
@@ -16,6 +16,7 @@ from graph_metamers.datasets.attributed import (
     CORA_ML,
     load_attributed,
 )
+from graph_metamers.datasets.csbm import load_csbm
 from graph_metamers.datasets.digits import load_digits_graph
 from graph_metamers.datasets.files import GRAPH_FILE_SUFFIXES, load_graph_file
 from graph_metamers.datasets.geom_gcn import ACTOR, CORNELL, TEXAS, WISCONSIN, load_geom_gcn
@@ -37,12 +38,23 @@ if TYPE_CHECKING:
     from graph_metamers.datasets.heterophilous import HeterophilousSet
     from graph_metamers.datasets.planetoid import PlanetoidFiles
 
-    _Loader = Callable[[int, int, "_Root"], Dataset]
+    _Loader = Callable[..., Dataset]
 
 __all__ = ["DatasetInfo", "list_datasets", "load_dataset"]
 
 _KINDS: tuple[FeatureKind, ...] = get_args(FeatureKind)
 _NARROWNESS = {"continuous": 0, "bounded": 1, "binary": 2}
+
+
+class BlockModelOptions(TypedDict, total=False):
+    """What `load_dataset("csbm")` takes beside the seed; what is left out has its default in `load_csbm`."""
+
+    K: float
+    num_nodes: int
+    num_features: int | None
+    sigma: float
+    p: float
+    q: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,8 @@ class DatasetInfo:
         Whether raw files must be in the data root or be downloaded; the others come with the installation.
     num_splits
         How many splits it brings; those of a set that brings none are seeded, and count as one.
+    options
+        Names of what else `load_dataset` takes for it.
     """
 
     name: str
@@ -68,6 +82,7 @@ class DatasetInfo:
     source: str
     needs_files: bool
     num_splits: int = 1
+    options: tuple[str, ...] = ()
 
 
 _Root = str | os.PathLike[str] | None
@@ -130,6 +145,16 @@ _CATALOG: dict[str, tuple[DatasetInfo, _Loader]] = {
         _geom_gcn(ACTOR, "7600 actors, joined if on one Wikipedia page; 932 words; heterophilous"),
         _heterophilous(CHAMELEON, "2277 Wikipedia pages, joined by links; 2325 words; heterophilous"),
         _heterophilous(MINESWEEPER, "10000 cells of a board, joined to their neighbours; which are mines?"),
+        (
+            DatasetInfo(
+                "csbm",
+                "1000 nodes, drawn from a block model whose Bayes classifier is known",
+                "Deshpande et al. 2018, Gosch et al. 2023",
+                False,
+                options=tuple(BlockModelOptions.__annotations__),
+            ),
+            lambda seed, _split, _root, **options: load_csbm(seed=seed, **options),
+        ),
     )
 }
 
@@ -152,6 +177,7 @@ def load_dataset(
     seed: int = 0,
     data_root: str | os.PathLike[str] | None = None,
     feature_kind: FeatureKind | None = None,
+    **options: Unpack[BlockModelOptions],
 ) -> Dataset:
     """Load a built-in data set by name, or a graph of your own by the path of its file.
 
@@ -162,13 +188,17 @@ def load_dataset(
     split
         Which split of those the data set brings, from 0; `DatasetInfo.num_splits` says how many there are.
     seed
-        Decides a split that the data set does not bring itself; at least 0.
+        Decides a split that the data set does not bring itself, and the graph where it is drawn; at least 0.
     data_root
         Folder of raw files; default: $GRAPH_METAMERS_DATA, else the user's cache folder. Never written,
         except to download what is missing.
     feature_kind
         Overrides what the values look like; only to something wider ("continuous" for features that happen
         to lie in [0, 1]).
+    **options
+        For "csbm" alone: `K` (distance of the classes' means in standard deviations, default 1.5),
+        `num_nodes` (1000), `num_features` (round(num_nodes / ln(num_nodes)^2)), `sigma` (1), `p` and `q`
+        (probability of an edge within a class and between both, 0.0063 and 0.0015).
 
     Returns
     -------
@@ -193,19 +223,30 @@ def load_dataset(
     check_integer("seed", seed, low=0, high=MAX_SEED)
     if feature_kind is not None:
         check_choice("feature_kind", feature_kind, _KINDS)
-    dataset = _load(name_or_path, split, seed, data_root)
+    dataset = _load(name_or_path, split, seed, data_root, dict(options))
     return dataset if feature_kind is None else _with_kind(dataset, feature_kind)
 
 
-def _load(name_or_path: str | os.PathLike[str], split: int, seed: int, data_root: _Root) -> Dataset:
+def _load(
+    name_or_path: str | os.PathLike[str], split: int, seed: int, data_root: _Root, options: dict[str, Any]
+) -> Dataset:
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and name.lower() in _CATALOG:
         info, load = _CATALOG[name.lower()]
-        return load(seed, _checked_split(split, info.name, info.num_splits), data_root)
+        _refuse_options(options, info.name, info.options)
+        return load(seed, _checked_split(split, info.name, info.num_splits), data_root, **options)
     if isinstance(name_or_path, str) and not _looks_like_path(name):
         raise DatasetError(_unknown(name))
+    _refuse_options(options, "a graph of your own", ())
     _checked_split(split, "a graph of your own", 1)
     return load_graph_file(name, seed=seed)
+
+
+def _refuse_options(options: dict[str, Any], name: str, known: tuple[str, ...]) -> None:
+    for option, value in options.items():
+        if option not in known:
+            mend = f"It takes {', '.join(known)}" if known else ""
+            raise ParameterError(option, f"left out for {name}", value, mend)
 
 
 def _checked_split(split: object, name: str, count: int) -> int:

@@ -15,6 +15,7 @@ from graph_metamers.errors import DatasetError, ParameterError
 from graph_metamers.storage import fingerprint
 
 if TYPE_CHECKING:
+    from graph_metamers.datasets.block_model import ContextualBlockModel
     from graph_metamers.datasets.splits import Split
     from graph_metamers.types import FeatureKind, Graph, TaskLevel
 
@@ -47,6 +48,8 @@ class Dataset:
         Who made the data, and where they come from.
     notes
         Whole sentences that a reader of a report must know.
+    block_model
+        What the graph was drawn from, where that is known: a Bayes oracle can be built from it.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Dataset:
     split: Split
     source: str
     notes: tuple[str, ...] = field(default=())
+    block_model: ContextualBlockModel | None = None
 
     def __post_init__(self) -> None:
         if not self.graphs:

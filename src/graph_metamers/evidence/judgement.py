@@ -143,7 +143,9 @@ def _by_observers(notices: Mapping[ObserverKind, Notice], *, with_oracle: bool) 
         return Judgement("open", why, notices)
     if foreign == "notices":
         if with_oracle:  # which knows better than networks
-            return Judgement("open", "other architectures notice, but the oracle does not show excess", notices)
+            return Judgement(
+                "open", "other architectures notice, but the oracle does not show excess", notices
+            )
         return Judgement("cannot see", "", notices)
     if foreign != "does not notice":
         why = "one start has no interval" if foreign == "no interval" else _FOREIGN_OPEN

@@ -19,6 +19,7 @@ from graph_metamers.metrics.comparisons import (
 )
 from graph_metamers.metrics.intervals import Interval, bootstrap_interval, nested_bootstrap_interval
 from graph_metamers.metrics.ranking import partial_rank_correlation
+from graph_metamers.metrics.ratios import ratio_interval
 
 __all__ = [
     "Accuracy",
@@ -36,4 +37,5 @@ __all__ = [
     "predicted_classes",
     "prediction_agreement",
     "rank_biserial",
+    "ratio_interval",
 ]

@@ -65,7 +65,7 @@ def test_karate_is_that_of_pyg():
     assert (dataset.num_classes, dataset.feature_kind) == (4, "binary")
 
 
-@pytest.mark.parametrize("name", ["digits", "karate"])
+@pytest.mark.parametrize("name", ["digits", "karate", "csbm"])
 def test_one_seed_gives_one_data_set(name):
     assert load_dataset(name, seed=1).fingerprint == load_dataset(name, seed=1).fingerprint
     assert load_dataset(name, seed=1).fingerprint != load_dataset(name, seed=2).fingerprint
@@ -75,7 +75,7 @@ def test_the_list_names_what_can_be_loaded():
     infos = list_datasets()
     assert [info.name for info in infos] == [
         "digits", "karate", "cora", "citeseer", "cora_ml", "citeseer_full", "amazon_computers", "coauthor_cs",
-        "texas", "wisconsin", "cornell", "actor", "chameleon", "minesweeper",
+        "texas", "wisconsin", "cornell", "actor", "chameleon", "minesweeper", "csbm",
     ]  # fmt: skip
     for info in infos:
         if not info.needs_files:
