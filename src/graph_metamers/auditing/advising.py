@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.mattering import judgements
+from graph_metamers.evidence.judgement import MATERIAL
 from graph_metamers.synthesis import Status
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ CLOSE_CONTROL = 0.03  # accuracy that a control may lack and still count as doin
 def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
     """At most five sentences about what to do now, by rule, the most urgent first."""
     sentences: list[str | None] = []
-    for rule in (_advise_training, _advise_findings, _advise_control, _advise_budget, _advise_width):
+    for rule in _RULES:
         sentences += [rule(audit) for audit in audits]
     sentences.append(_advise_use(audits))
     return tuple(dict.fromkeys(sentence for sentence in sentences if sentence))[:MAX_ADVICE]
@@ -34,6 +36,24 @@ def _advise_training(audit: Audit) -> str | None:
 def _advise_findings(audit: Audit) -> str | None:
     warnings = [finding for finding in audit.checks.warnings if finding.code != "at-chance"]
     return f"{warnings[0].expected.capitalize()}; {warnings[0].got}. {warnings[0].mend}" if warnings else None
+
+
+def _advise_second_opinion(audit: Audit) -> str | None:
+    """Where others see what the model does not: who sees it best."""
+    blind = [name for name, found in judgements(audit).items() if found.word == "cannot see"]
+    watched = audit.observers
+    others = () if watched is None else watched.of_kind("architecture")
+    if not blind or watched is None or not others:
+        return None
+    lost = {sight.name: max(watched.lost(sight.name, layer).estimate for layer in blind) for sight in others}
+    best = max(lost, key=lambda name: lost[name])
+    if lost[best] <= MATERIAL:
+        return None
+    return (
+        f"Run {best} beside {audit.model_name}: shown what was found for {', '.join(blind)}, it loses up to "
+        f"{lost[best]:.0%} of the test nodes that it gets right on the reference, and {audit.model_name} hardly "
+        "any. Where the two disagree, look at the input before trusting either."
+    )
 
 
 def _advise_control(audit: Audit) -> str | None:
@@ -118,3 +138,13 @@ def _advise_use(audits: Sequence[Audit]) -> str | None:
         f"({', '.join(dict.fromkeys(places))}): if they matter to you, watch the {read}, or the "
         "earlier layers, too."
     )
+
+
+_RULES = (
+    _advise_training,
+    _advise_findings,
+    _advise_second_opinion,
+    _advise_control,
+    _advise_budget,
+    _advise_width,
+)

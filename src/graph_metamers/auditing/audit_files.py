@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from graph_metamers.auditing.excess_files import describe_excess, restored_excess
 from graph_metamers.auditing.layer_files import describe_layer, layer_tensors, restore_layer
 from graph_metamers.auditing.panel_files import describe_panel, panel_tensors, restored_panel
 from graph_metamers.auditing.results import Audit, DatasetCard
@@ -117,6 +118,7 @@ def _described(audit: Audit) -> dict[str, Any]:
         "layers": [describe_layer(layer) for layer in audit.layers],
         "theory": describe_theory(audit.theory),
         "observers": describe_panel(audit.observers),
+        "oracle": {layer: describe_excess(found) for layer, found in audit.oracle.items()},
         "config": audit.config,
         "provenance": audit.provenance,
     }
@@ -150,4 +152,5 @@ def _restored(stored: dict[str, Any], folder: Path) -> Audit:
         observers=restored_panel(
             watched, load_file(folder / OBSERVERS) if watched is not None else {}, nodes["labels"]
         ),
+        oracle={layer: restored_excess(found) for layer, found in stored.get("oracle", {}).items()},
     )

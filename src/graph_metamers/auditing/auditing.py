@@ -19,7 +19,7 @@ from graph_metamers.auditing.watching import Observers, Watch, panel_of
 from graph_metamers.checks import check
 from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
-from graph_metamers.evidence import label_propagation
+from graph_metamers.evidence import label_propagation, oracle_figures
 from graph_metamers.evidence.control_runs import ControlRuns
 from graph_metamers.inputs import Init, Vary, what_varies
 from graph_metamers.metrics.classification import predicted_classes
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from graph_metamers.auditing.layer_results import LayerAudit
+    from graph_metamers.evidence.excess import ScaledExcess
     from graph_metamers.evidence.panel import OnObserver
     from graph_metamers.synthesis import Objective
     from graph_metamers.synthesis.repeating import SearchOptions
@@ -211,6 +212,7 @@ def audit(
     controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
     looked: dict[str, dict[str, Tensor]] = {}
+    excess: dict[str, ScaledExcess] = {}
     for depth, layer in enumerate(names, start=1):
         metamers = generate_many(
             module,
@@ -229,6 +231,8 @@ def audit(
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
         audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
         looked[layer] = watch.look([metamer.graph for metamer in metamers])
+        if dataset.block_model is not None:
+            excess[layer] = oracle_figures(dataset, [metamers], vary=asked.vary)
     control = label_propagation(dataset)
     theory = None
     if asked.varies == "features":
@@ -269,6 +273,7 @@ def audit(
             **environment(),
         },
         observers=watch.report(looked, graph.y, dataset.split.test),
+        oracle=excess,
     )
 
 

@@ -77,8 +77,8 @@ def _sentence(audit: Audit, found: Judgement, layers: Sequence[LayerAudit]) -> s
         )
     if found.word == "nobody notices":
         return (
-            f"At {place} nobody who was asked notices the change ({_stays(audit, layers)}): that it matters is "
-            "not shown."
+            f"At {place} nobody who was asked notices the change ({_stays(audit, layers)}): that it matters "
+            "is not shown."
         )
     if found.word == "open":
         return f"Whether the change at {place} matters is open: {found.why}."

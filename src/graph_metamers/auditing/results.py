@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graph_metamers.checks import CheckReport
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.controls import Baseline
+    from graph_metamers.evidence.excess import ScaledExcess
     from graph_metamers.evidence.measures import Measure
     from graph_metamers.evidence.panel_report import PanelReport
     from graph_metamers.metrics.classification import Accuracy
@@ -113,6 +114,9 @@ class Audit:
         Versions, fingerprints, seconds.
     observers
         What other classifiers take the nodes of the found graphs for; `None` where nobody was asked.
+    oracle
+        Layer -> how often the Bayes oracle gives matched nodes another class; empty unless the data set was
+        drawn from a block model, of which the true classes are known.
     """
 
     model_name: str
@@ -129,6 +133,7 @@ class Audit:
     config: Mapping[str, Json]
     provenance: Mapping[str, Json]
     observers: PanelReport | None = None
+    oracle: Mapping[str, ScaledExcess] = field(default_factory=dict)
 
     @property
     def at_chance(self) -> bool:

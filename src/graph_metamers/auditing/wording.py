@@ -47,12 +47,11 @@ from graph_metamers.synthesis import Status
 from graph_metamers.synthesis.metamer import proposed_swaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.auditing.results import Audit
     from graph_metamers.evidence.measures import Measure
-    from graph_metamers.metrics import Interval
 
 
 def verdict(audit: Audit) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class FlatDirections:
         return (y / y.norm()) @ basis.T
 
     def _filtered(self, z: Tensor, basis: Tensor) -> Tensor:
-        """lambda (J^T J + lambda I)^-1 z up to a factor, by conjugate gradients."""
+        """Lambda (J^T J + lambda I)^-1 z up to a factor, by conjugate gradients."""
         compression = self.reader.compression
         into = basis.T if compression is None else basis.T @ compression.into.cpu().double()
         ridge = ridge_of(self.reader, max(self.tolerance, LEAST_TOLERANCE))

@@ -1,13 +1,14 @@
 """Is what a model matches more than it should? A rule from measures to one word, and who bears it out.
 
-That a model computes the same for two graphs can be right: what changed may not matter. It is called blindness
-only where somebody else notices the change: an oracle that knows the true classes, or other networks that
-were trained for the same task. The rule is *ours*; every threshold is in this file.
+That a model computes the same for two graphs can be right: what changed may not matter. It is called
+blindness only where somebody else notices the change: an oracle that knows the true classes, or other
+networks that were trained for the same task. The rule is *ours*; every threshold is in this file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from graph_metamers.evidence.panel_members import KINDS
@@ -23,9 +24,9 @@ Word = Literal["cannot see", "shared", "nobody notices", "open", "not asked"]
 Notice = Literal["notices", "does not notice", "undecided", "no interval"]
 
 MATERIAL = 0.05
-"""What an observer has to lose of its accuracy to notice a change: five in a hundred nodes. An interval wholly
-above says that it does, one wholly below that it does not; a change of half a percent may be certain and
-still mean nothing."""
+"""What an observer has to lose of its accuracy to notice a change: five in a hundred nodes. An interval
+wholly above says that it does, one wholly below that it does not; a loss of half a percent may be certain
+and still mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Testimony:
         Kind of observer -> how much of its accuracy is lost on the metamers, in [-1, 1], the model itself
         among them; empty if nobody was asked. See `PanelReport.lost`.
     oracle_excess
-        Scaled excess invariance by the Bayes oracle, 0 for the oracle and 1 for a constant model; `None` where
-        there is no oracle. See `ScaledExcess`.
+        Scaled excess invariance by the Bayes oracle, 0 for the oracle and 1 for a constant model; `None`
+        where there is no oracle. See `ScaledExcess`.
     """
 
     at_chance: bool
@@ -138,24 +139,28 @@ def _nothing_to_ask(testimony: Testimony) -> str:
 def _by_observers(notices: Mapping[ObserverKind, Notice], *, with_oracle: bool) -> Judgement:
     """What observers say where the oracle, if there is one, does not bear out blindness."""
     foreign = notices.get("architecture")
-    if foreign is None:
-        why = "the oracle does not show excess" if with_oracle else "no other architecture was asked"
-        return Judgement("open", why, notices)
-    if foreign == "notices":
-        if with_oracle:  # which knows better than networks
-            return Judgement(
-                "open", "other architectures notice, but the oracle does not show excess", notices
-            )
+    if foreign == "notices" and not with_oracle:
         return Judgement("cannot see", "", notices)
     if foreign != "does not notice":
-        why = "one start has no interval" if foreign == "no interval" else _FOREIGN_OPEN
-        return Judgement("open", why, notices)
+        return Judgement("open", _FOREIGN[foreign, with_oracle], notices)
     others = {answer for kind, answer in notices.items() if kind not in ("itself", "architecture")}
     if "notices" in others:
         return Judgement("shared", "", notices)
-    if others <= {"does not notice"}:
-        return Judgement("nobody notices", "", notices)
-    return Judgement("open", "whether anybody notices is not decided", notices)
+    if others - {"does not notice"}:
+        return Judgement("open", "whether anybody notices is not decided", notices)
+    return Judgement("nobody notices", "", notices)
 
 
-_FOREIGN_OPEN = "whether other architectures notice is not decided"
+_UNDECIDED = "whether other architectures notice is not decided"
+_FOREIGN: Mapping[tuple[Notice | None, bool], str] = MappingProxyType(
+    {
+        (None, True): "the oracle does not show excess, and no other architecture was asked",
+        (None, False): "no other architecture was asked",
+        # It knows better than they do.
+        ("notices", True): "other architectures notice, but the oracle does not show excess",
+        ("undecided", True): _UNDECIDED,
+        ("undecided", False): _UNDECIDED,
+        ("no interval", True): "one start has no interval",
+        ("no interval", False): "one start has no interval",
+    }
+)

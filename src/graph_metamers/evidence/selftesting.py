@@ -9,13 +9,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import DatasetError
+from graph_metamers.evidence.judgement import Testimony, Word, judgement
+from graph_metamers.evidence.panel_members import KINDS
 from graph_metamers.evidence.selftest_cases import CASES, Case, Planted
+from graph_metamers.metrics import Interval
 from graph_metamers.parameters import check_seeds
 from graph_metamers.storage import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from graph_metamers.evidence.outcome import Outcome
     from graph_metamers.types import Json
 
 
@@ -47,6 +51,9 @@ class SelftestResult:
         not compute it.
     budget
         What the search could spend, in words, where that is not the default; else `None`.
+    judged
+        The word of `judgement` if every other observer lost all it recognised: `"cannot see"` must be said of
+        no sensitivity even then, and of every invariance that gates were asked about.
     """
 
     case: str
@@ -63,6 +70,7 @@ class SelftestResult:
     steps: int | None
     recomputed_loss: float | None = None
     budget: str | None = None
+    judged: Word = "not asked"
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,14 +218,19 @@ def selftest(
 def _result(case: Case, seed: int) -> SelftestResult:
     outcome = case.run(seed)
     metamer = outcome.metamer
+    word = _judged(outcome)
+    if case.planted == "sensitivity":
+        agrees = word != "cannot see"
+    else:
+        agrees = word == "cannot see" or outcome.accepted is None
     return SelftestResult(
         case=case.name,
         seed=seed,
         planted=case.planted,
         what=case.what,
         expected=case.expected,
-        got=outcome.got,
-        right=outcome.right,
+        got=outcome.got if agrees else f"{outcome.got}; judged “{word}”",
+        right=outcome.right and agrees,
         accepted=outcome.accepted,
         status=None if metamer is None else metamer.status.value,
         activation_loss=None if metamer is None else metamer.activation_loss,
@@ -225,4 +238,25 @@ def _result(case: Case, seed: int) -> SelftestResult:
         steps=None if metamer is None else metamer.steps,
         recomputed_loss=outcome.recomputed_loss,
         budget=outcome.budget,
+        judged=word,
     )
+
+
+def _judged(outcome: Outcome) -> Word:
+    """What would be said of a case if the model kept its answers and everybody else lost all of theirs.
+
+    Shares count as if every start gave them; where gates were not asked, as if every node passed.
+    """
+    everybody = {kind: _exactly(0.0 if kind == "itself" else 1.0) for kind in KINDS}
+    found = Testimony(
+        at_chance=False,
+        is_matched=outcome.metamer is None or outcome.metamer.is_metamer,
+        passing=_exactly(1.0 if outcome.accepted is None else outcome.accepted),
+        passing_by_chance=_exactly(0.0),
+        lost=everybody,
+    )
+    return judgement(found).word
+
+
+def _exactly(value: float) -> Interval:
+    return Interval(value, value, value, 0.95, 0, "taken as certain")

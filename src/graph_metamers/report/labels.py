@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from graph_metamers.auditing.mattering import is_blind
 from graph_metamers.auditing.rules import kind_of
 from graph_metamers.report.numbers import listed
 from graph_metamers.report.theme import SYMBOL_PATHS, series_colour, symbol_index
@@ -68,14 +69,16 @@ def model_labels(audits: Sequence[Audit]) -> tuple[ModelLabel, ...]:
 
 
 def title(audits: Sequence[Audit]) -> str:
-    """The title of the page: what was matched, or that nothing was found within the budget.
+    """The title of the page: what is not seen, what was matched, or that nothing was found within the budget.
 
-    It never says "cannot see": nobody has judged yet whether the changes matter.
+    It says "cannot see" only where that is borne out for every model on the page; see `is_blind`.
     """
     names = _once([f"{a.model_name} (at chance)" if a.at_chance else a.model_name for a in audits])
     data = listed(_once([audit.dataset.name for audit in audits]))
     layers = [layer for audit in audits for layer in audit.layers]
     matched = any(layer.num_metamers or layer.front_holds_metamers for layer in layers)
+    if audits and all(is_blind(audit) for audit in audits):
+        return f"What {listed(names)} cannot see in {data}"
     if matched:
         return f"What {listed(names)} {'matches' if len(names) == 1 else 'match'} on {data}"
     steps = max((start.steps for layer in layers for start in layer.starts), default=0)

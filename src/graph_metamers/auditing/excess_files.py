@@ -1,0 +1,42 @@
+"""What the Bayes oracle said of an audit, on disk: counts as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graph_metamers.evidence.excess import ScaledExcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COUNTS = ("matched", "flipped", "flipped_by_noise")
+
+
+def describe_excess(found: ScaledExcess) -> dict[str, Any]:
+    """All of it, with counts as lists."""
+    return {
+        "varied": found.varied,
+        "layer": list(found.layer),
+        "reading": found.reading,
+        "relative_error": found.relative_error,
+        "judged": found.judged,
+        "level": found.level,
+        **{name: getattr(found, name).tolist() for name in COUNTS},
+    }
+
+
+def restored_excess(stored: Mapping[str, Any]) -> ScaledExcess:
+    """What `describe_excess` was given.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If something is missing, or the counts have different shapes.
+    """
+    counts = {name: np.array(stored[name], dtype=np.int64) for name in COUNTS}
+    if len({table.shape for table in counts.values()}) != 1 or counts["matched"].ndim != 2:
+        raise ValueError("counts of the oracle must be tables of one shape, training seeds by noise seeds")
+    others = {name: stored[name] for name in ("varied", "reading", "relative_error", "judged", "level")}
+    return ScaledExcess(layer=tuple(stored["layer"]), **others, **counts)
