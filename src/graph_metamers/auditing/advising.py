@@ -50,9 +50,9 @@ def _advise_second_opinion(audit: Audit) -> str | None:
     if lost[best] <= MATERIAL:
         return None
     return (
-        f"Run {best} beside {audit.model_name}: shown what was found for {', '.join(blind)}, it loses up to "
-        f"{lost[best]:.0%} of the test nodes that it gets right on the reference, and {audit.model_name} hardly "
-        "any. Where the two disagree, look at the input before trusting either."
+        f"Run {best} beside {audit.model_name}: shown what was found for {', '.join(blind)}, its accuracy "
+        f"falls by up to {100 * lost[best]:.0f} points, that of {audit.model_name} hardly at all. Where the "
+        "two disagree, look at the input before trusting either."
     )
 
 

@@ -11,13 +11,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing import advice
+from graph_metamers.auditing.mattering import was_asked
 from graph_metamers.report.controls import controls_section
 from graph_metamers.report.gates import evidence_section
 from graph_metamers.report.labels import grouped, model_labels
 from graph_metamers.report.layers import layers_section
 from graph_metamers.report.making import making_section
 from graph_metamers.report.neighbourhoods import Drawings, drawings
-from graph_metamers.report.observers import observers_section
+from graph_metamers.report.observers import ObserversSection, observers_section
+from graph_metamers.report.oracle import OraclePart, oracle_part
 from graph_metamers.report.pictures import HeatMaps, PictureGrid, heat_maps, picture_grid
 from graph_metamers.report.structure import structure_section
 from graph_metamers.report.summary import summary
@@ -66,6 +68,14 @@ class Pictures:
     drawings: tuple[Drawings, ...]
 
 
+@dataclass(frozen=True)
+class Mattering:
+    """Section 7: what observers make of it, and the oracle where there is one."""
+
+    observers: ObserversSection | None
+    oracle: OraclePart | None
+
+
 def _has_layers(audits: Sequence[Audit]) -> bool:
     return any(audit.layers for audit in audits)
 
@@ -78,7 +88,7 @@ EXPECTED: Mapping[str, Callable[[Sequence[Audit]], bool]] = MappingProxyType(
         "metamer": _has_layers,
         "theory": lambda audits: any(audit.theory is not None for audit in audits),
         "controls": lambda audits: any(any(audit.baselines) for audit in audits),
-        "observers": lambda audits: any(audit.observers and audit.layers for audit in audits),
+        "observers": lambda audits: any(was_asked(audit) and audit.layers for audit in audits),
         "structure": lambda audits: _has_layers(vary_edges(audits)),
         "advice": lambda audits: bool(advice(audits)),
         "making": bool,
@@ -117,6 +127,11 @@ def _pictures(audits: Sequence[Audit]) -> Pictures | None:
     return pictures if any((pictures.grids, pictures.words, pictures.maps, pictures.drawings)) else None
 
 
+def _mattering(audits: Sequence[Audit]) -> Mattering | None:
+    mattering = Mattering(observers_section(audits), oracle_part(audits))
+    return mattering if mattering.observers or mattering.oracle else None
+
+
 def _advice(audits: Sequence[Audit]) -> tuple[str, ...] | None:
     return advice(audits) or None
 
@@ -128,7 +143,7 @@ _DEFINITIONS: tuple[tuple[str, int, str, str, Callable[[Sequence[Audit]], object
     ("metamer", 4, "Is it a metamer?", "Evidence", evidence_section),
     ("theory", 5, "Why so much looks alike", "Why", theory_section),
     ("controls", 6, "How far one gets with less", "Controls", controls_section),
-    ("observers", 7, "Does it matter?", "Observers", observers_section),
+    ("observers", 7, "Does it matter?", "Observers", _mattering),
     ("structure", 8, "What other edges cost", "Structure", structure_section),
     ("advice", 9, "What to do now", "What to do", _advice),
     ("making", 10, "How it was made", "How made", making_section),
