@@ -44,6 +44,9 @@ ABLATION_BUDGET = 8.0  # seconds
 # Every contender is a fork of one process that has imported everything and computed nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["contenders", "plenoptic"])
+# Python 3.11 does not tell that process where this file's neighbours are, and it then goes on without them.
+PATHS = (str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
+os.environ["PYTHONPATH"] = os.pathsep.join(path for path in PATHS if path)
 
 
 def main() -> None:
@@ -117,7 +120,7 @@ class Bench:
 def _reached(runs: list[dict[str, Any]]) -> tuple[float, ...]:
     """The tolerances that any of these runs met; the first one at the least."""
     met = {
-        tolerance for tolerance in TOLERANCES for run in runs if run["arrived"][str(tolerance)] is not None
+        tolerance for tolerance in TOLERANCES for run in runs if run["arrived"].get(str(tolerance)) is not None
     }
     return tuple(sorted(met | {TOLERANCES[0]}, reverse=True))
 

@@ -23,7 +23,7 @@ VARIANTS = {
 
 
 def main() -> None:
-    files = {name: FOLDER / f"{name}.json" for name in ("features", "steps", "growth")}
+    files = {name: FOLDER / f"{name}.json" for name in ("steps", "dimensions", "growth", "features")}
     saved = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
     told = {name: one for name, one in saved.items() if "ended" in one}  # else it was broken off
     threads = ", ".join(f"{name} with {one['threads']} threads" for name, one in told.items())
@@ -41,7 +41,7 @@ def main() -> None:
     if told.keys() == files.keys():
         minutes = {name: (one["ended"] - one["began"]) / 60 for name, one in told.items()}
         parts = ", ".join(f"{name} {spent:.1f}" for name, spent in minutes.items())
-        total = sum(minutes.values())
+        total = (max(one["ended"] for one in told.values()) - min(one["began"] for one in told.values())) / 60
         judge.claim(f"the bench took {total:.1f} minutes ({parts}); <= 30", total <= 30)
     judge.finish()
 
