@@ -6,6 +6,7 @@ sum over neighbours behind a ReLU or none, or a second such sum of the first. *O
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 
 ROUNDING = 1e-12
+TIMED = 20_000  # proposals that compile the kernel, before the clock counts
+PARTS = 100  # of a time limit, between two looks at the clock
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +168,35 @@ class LossRewirer:
             timing = (first, count, schedule.proposals, schedule.hottest, schedule.coldest)
             self.accepted += self._run(timing)
             yield first + count
+
+    def anneal_within(self, schedule: Schedule, seconds: float) -> Iterator[int]:
+        """Run a schedule in so many seconds, as much of it as fits; yields the proposals done by then.
+
+        The temperature falls with the clock or with the proposals, whichever is further: where the schedule
+        fits easily it is run as it is, but for a few proposals at its hottest, and else it ends cold all the
+        same. Where it does not fit, results depend on the speed of the machine.
+        """
+        if not len(self._lists.wanted):
+            return
+        began, hot, cold = time.monotonic(), schedule.hottest, schedule.coldest
+        done = min(TIMED, schedule.proposals)
+        self.accepted += self._run((0, done, done, hot, hot))
+        yield done
+        clock = time.monotonic()
+        seconds, share, each, count = max(seconds - (clock - began), 0.0), 0.0, 0.0, done
+        while share < 1 and done < schedule.proposals:
+            started = time.monotonic()
+            left = schedule.proposals - done
+            count = max(1, min(left, TIMED if each == 0 else round(seconds / PARTS / each)))
+            in_time = (started - clock + count * each) / seconds if seconds else 1.0
+            ahead = 1.0 if count == left else min(1.0, max(in_time, (done + count) / schedule.proposals))
+            whole = count / max(ahead - share, 1e-9)  # proposals of a schedule that falls at this speed
+            self.accepted += self._run((round(share * whole), count, max(round(whole), 1), hot, cold))
+            done += count
+            yield done
+            now = time.monotonic()
+            each = (now - started) / count
+            share = max(ahead, (now - clock) / seconds if seconds else 1.0)
 
     def _run(self, timing: tuple[int, int, int, float, float]) -> int:
         from graph_metamers.graphs import loss_rewiring_kernel as kernel  # noqa: PLC0415 (numba loads slowly)

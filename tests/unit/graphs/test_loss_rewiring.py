@@ -131,3 +131,51 @@ def test_other_chunks_change_nothing_but_rounding():
     rewirer = rewirer_of(layer, lists, near=True)
     done = list(rewirer.anneal(Schedule(1000, 1.0, 0.01), chunk=300))
     assert done == [300, 600, 900, 1000]
+
+
+class Clock:
+    """Time that passes with proposals only, each taking longer while it is hot."""
+
+    def __init__(self, rewirer: LossRewirer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.timings = 100.0, []
+        original = rewirer._run
+
+        def timed(timing):
+            first, count, whole, hot, cold = timing
+            self.timings.append(timing)
+            self.now += count * (2e-5 if first < whole / 2 else 1e-5)
+            return original(timing)
+
+        monkeypatch.setattr(rewirer, "_run", timed)
+        monkeypatch.setattr("graph_metamers.graphs.loss_rewiring.time.monotonic", lambda: self.now)
+
+    def temperatures(self) -> list[float]:
+        """At both ends of every chunk."""
+        ends = [(timing, at) for timing in self.timings for at in (timing[0], timing[0] + timing[1])]
+        return [hot * (cold / hot) ** (at / whole) for (_first, _count, whole, hot, cold), at in ends]
+
+
+@pytest.mark.parametrize("proposals", [60_000, 100_000_000])
+def test_within_a_time_limit_it_ends_cold_and_in_time(proposals, monkeypatch):
+    """As much of a schedule as fits: all of it, or what the clock allows."""
+    lists = lists_of()
+    layer = layer_of(lists, slope=0.0, two_steps=False)
+    rewirer = rewirer_of(layer, lists, near=False)
+    clock, seconds = Clock(rewirer, monkeypatch), 5.0
+    done = list(rewirer.anneal_within(Schedule(proposals, 1.0, 0.001), seconds))
+    temperatures = clock.temperatures()
+    assert temperatures[0] == 1.0
+    assert temperatures[-1] == pytest.approx(0.001, rel=0.02)
+    assert all(after <= before * 1.01 for before, after in pairwise(temperatures))
+    assert done == sorted(done)
+    if proposals < 100_000:
+        assert done[-1] == proposals
+    else:
+        assert 0.97 * seconds < clock.now - 100 < 1.03 * seconds
+
+
+def test_a_time_limit_that_is_over_ends_it_at_once():
+    """Proposals that compile the kernel are made, and one more chunk."""
+    lists = lists_of()
+    rewirer = rewirer_of(layer_of(lists, slope=0.0, two_steps=False), lists, near=False)
+    assert len(list(rewirer.anneal_within(Schedule(10**9, 1.0, 0.1), 0.0))) <= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,6 +21,8 @@ from graph_metamers.synthesis.status import Status
 from graph_metamers.synthesis.summed_layers import layer_sums
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from graph_metamers.graphs.neighbour_lists import NeighbourLists
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 HOTTEST, COLDEST = 1.0, 0.001  # of the guide, in units of what one neighbour more costs
 WARM, COLD = 0.03, 0.0005  # of the loss itself, in units of a node's share of a random graph's
 GUIDED = 6  # of so many proposals the guide gets one where the loss itself can be annealed
-TIMED, IN_TIME = 20_000, 0.95  # proposals by which it is told how many fit, and a share of the time
+IN_TIME = 0.97  # of a time limit is for annealing, the rest for evaluations
 PROPOSALS_OF_ONE_STEP = 4  # times as many, since each takes a fraction of the time
 LEAST_PROPOSALS = 1_000_000  # where only some items have to match
 REPORTS = 10  # evaluations while annealing
@@ -177,19 +178,18 @@ class Rewire:
             penalty=self.penalty * chance if rule == "charge" else 0.0,  # about one neighbour more, too
         )
         hot, cold = WARM * chance, COLD * chance
-        if search.seconds_left is not None:
-            proposals = min(proposals, _that_fit(rewirer, hot, search.seconds_left))
-            before += 2 * TIMED
-        point, status, reported = variables.point_of(guided.neighbours, guided.edges), None, 0
-        chunk = min(CHUNK // 4, max(1, -(-proposals // REPORTS)))  # about a second
-        for done in rewirer.anneal(Schedule(proposals, hot, cold), chunk=chunk):
-            if (done - reported) * REPORTS < proposals and done < proposals and not search.is_late:
+        point, status, reported, done = variables.point_of(guided.neighbours, guided.edges), None, 0, 0
+        for done in _annealing(rewirer, Schedule(proposals, hot, cold), search.seconds_left):  # noqa: B007
+            if (done - reported) * REPORTS < proposals and not search.is_late:
                 continue
             reported, point = done, variables.point_of(rewirer.neighbours, rewirer.edges)
             status = self._record(problem, point, search)
             if status is not None:
                 break
-        findings: dict[str, Json] = {"proposals": before + reported}
+        if done > reported:
+            point = variables.point_of(rewirer.neighbours, rewirer.edges)
+            status = self._record(problem, point, search)
+        findings: dict[str, Json] = {"proposals": before + done}
         # The proposals are the budget of this search; its steps are only looked at between them.
         return replace(search.finish(status or Status.MAX_STEPS, point), findings=findings)
 
@@ -200,13 +200,8 @@ class Rewire:
         return search.record(torch.clone(point), float(shares.sum()))
 
 
-def _that_fit(rewirer: LossRewirer, temperature: float, seconds: float) -> int:
-    """Proposals that fit into a time limit: a schedule that is broken off ends while it is hot."""
-    began = time.monotonic()
-    for _ in rewirer.anneal(Schedule(TIMED, temperature, temperature)):  # compiles
-        pass
-    compiled = time.monotonic()
-    for _ in rewirer.anneal(Schedule(TIMED, temperature, temperature)):
-        pass
-    each = (time.monotonic() - compiled) / TIMED
-    return max(1, int(IN_TIME * (seconds - (time.monotonic() - began)) / max(each, 1e-9)))
+def _annealing(rewirer: LossRewirer, schedule: Schedule, seconds: float | None) -> Iterator[int]:
+    """A schedule as counted, or as much of it as fits; yields the proposals done."""
+    if seconds is not None:
+        return rewirer.anneal_within(schedule, IN_TIME * seconds)
+    return rewirer.anneal(schedule, chunk=min(CHUNK // 4, max(1, -(-schedule.proposals // REPORTS))))
