@@ -41,17 +41,21 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "UserError",
     ),
     "evidence": (
+        "DistanceReport",
         "GateReport",
+        "MeasuredDistance",
         "NullDistribution",
         "SelftestReport",
         "SelftestResult",
         "gates",
         "label_propagation",
+        "list_distances",
+        "measure_distances",
         "null_distribution",
         "selftest",
     ),
     "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
-    "metrics": ("Accuracy", "Agreement"),
+    "metrics": ("Accuracy", "Agreement", "Consistency", "consistency"),
     "models": (
         "GNN",
         "ModelConfig",
@@ -187,7 +191,13 @@ if TYPE_CHECKING:
         UserError as UserError,
     )
     from graph_metamers.evidence import (
+        DistanceReport as DistanceReport,
+    )
+    from graph_metamers.evidence import (
         GateReport as GateReport,
+    )
+    from graph_metamers.evidence import (
+        MeasuredDistance as MeasuredDistance,
     )
     from graph_metamers.evidence import (
         NullDistribution as NullDistribution,
@@ -205,6 +215,12 @@ if TYPE_CHECKING:
         label_propagation as label_propagation,
     )
     from graph_metamers.evidence import (
+        list_distances as list_distances,
+    )
+    from graph_metamers.evidence import (
+        measure_distances as measure_distances,
+    )
+    from graph_metamers.evidence import (
         null_distribution as null_distribution,
     )
     from graph_metamers.evidence import (
@@ -216,6 +232,8 @@ if TYPE_CHECKING:
     from graph_metamers.inputs import Structure as Structure
     from graph_metamers.metrics import Accuracy as Accuracy
     from graph_metamers.metrics import Agreement as Agreement
+    from graph_metamers.metrics import Consistency as Consistency
+    from graph_metamers.metrics import consistency as consistency
     from graph_metamers.models import (
         GNN as GNN,
     )

@@ -14,9 +14,11 @@ import torch
 
 from graph_metamers.evidence.gating import GateReport, judge, space_of
 from graph_metamers.evidence.null import NullDistribution, null_of_view
+from graph_metamers.evidence.seeing import seen_of
 from graph_metamers.inputs import StructureVariables
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.metrics.classification import predicted_classes
+from graph_metamers.metrics.distances import Seen, registered
 from graph_metamers.metrics.fidelity import (
     activation_loss,
     centred_cosine,
@@ -36,7 +38,7 @@ from graph_metamers.metrics.structure import (
 from graph_metamers.reading.items import items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -44,6 +46,11 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
+
+
+OF_FEATURES = ("standardised_rms", "idf_cosine")
+OF_EDGES = ("weisfeiler_leman_class", "spectrum")
+"""Distances of the list that every audit measures: those that tell something that the others do not, quickly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +165,7 @@ class Observer:
         }
         if all(values.kind == "binary" for values in variables.values.values()):
             distances["word_overlap"] = word_overlap(ours, theirs)
-        return distances
+        return distances | _registered(OF_FEATURES, *(self._features(g) for g in (graph, variables.reference)))
 
     def _of_edges(self, graph: Graph) -> dict[str, float]:
         reference = self.variables.reference
@@ -173,7 +180,12 @@ class Observer:
         labels = reference.get("y")
         if labels is not None and labels.shape == (num_nodes,):
             numbers["homophily"] = label_homophily(ours, labels)
-        return numbers
+        return numbers | _registered(OF_EDGES, *(seen_of(g, reference) for g in (graph, reference)))
+
+    def _features(self, graph: Graph) -> Seen:
+        """What distances read of the features that may vary."""
+        features = read_features(graph)
+        return Seen(tuple(features[slot] for slot in self.variables.values), None, int(graph.num_nodes or 0))
 
 
 def observer(
@@ -202,6 +214,16 @@ def observer(
         item_tolerance,
         min_distance,
     )
+
+
+def _registered(names: Sequence[str], ours: Seen, theirs: Seen) -> dict[str, float]:
+    """Those of some distances that apply, each as `..._distance`."""
+    chosen = [registered()[name]() for name in names]
+    return {
+        f"{distance.name}_distance": distance.raw(ours, theirs).value
+        for distance in chosen
+        if not distance.why_not(ours, theirs)
+    }
 
 
 def _stacked(variables: Variables, graph: Graph) -> Tensor:
