@@ -244,7 +244,7 @@ def _chosen(
 
 def _unchanged(ours: Seen, theirs: Seen) -> dict[str, str]:
     """Kind -> why its distances need not be measured, where the other kind has changed."""
-    features = all(torch.equal(x, y) for x, y in zip(ours.features, theirs.features, strict=True))
+    features = all(bool((x == y).all()) for x, y in zip(ours.features, theirs.features, strict=True))
     edges = theirs.edge_index is None or torch.equal(ours.edges, theirs.edges)
     if not edges:
         edges = edge_overlap(ours.edges, theirs.edges, theirs.num_nodes) == 1

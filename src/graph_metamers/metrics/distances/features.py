@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+ROWS_AT_ONCE = 4096
+
+
 @register
 class Cosine(FeatureDistance):
     """1 - cosine between a node's features before and after, mean over nodes."""
@@ -34,7 +37,7 @@ class Cosine(FeatureDistance):
 
     def raw(self, changed: Seen, reference: Seen, *, seed: int = 0) -> Reading:  # noqa: ARG002
         """See `Distance.raw`."""
-        return Reading(_mean_row_distance(changed, reference, lambda x, _: x, cosine))
+        return Reading(_mean_row_distance(changed, reference, cosine))
 
 
 @register
@@ -52,7 +55,7 @@ class CentredCosine(FeatureDistance):
 
     def raw(self, changed: Seen, reference: Seen, *, seed: int = 0) -> Reading:  # noqa: ARG002
         """See `Distance.raw`."""
-        return Reading(_mean_row_distance(changed, reference, lambda x, _: x, centred_cosine))
+        return Reading(_mean_row_distance(changed, reference, centred_cosine, whole=True))
 
 
 @register
@@ -70,8 +73,7 @@ class IdfCosine(FeatureDistance):
 
     def raw(self, changed: Seen, reference: Seen, *, seed: int = 0) -> Reading:  # noqa: ARG002
         """See `Distance.raw`."""
-        weigh: Callable[[Tensor, Tensor], Tensor] = lambda x, ours: x * inverse_frequencies(ours)  # noqa: E731
-        return Reading(_mean_row_distance(changed, reference, weigh, cosine))
+        return Reading(_mean_row_distance(changed, reference, cosine, weigh=inverse_frequencies))
 
 
 def inverse_frequencies(x: Tensor) -> Tensor:
@@ -126,10 +128,12 @@ class StandardisedRms(FeatureDistance):
     def raw(self, changed: Seen, reference: Seen, *, seed: int = 0) -> Reading:  # noqa: ARG002
         """See `Distance.raw`."""
         total, count = 0.0, 0
-        for ours, theirs in _varying(changed, reference):
-            deviation = theirs.std(dim=0, correction=0)
-            total += float((((ours - theirs) / deviation) ** 2).sum())
-            count += theirs.numel()
+        for ours, theirs in zip(changed.features, reference.features, strict=True):
+            varies = _varies(theirs)
+            deviation = theirs[:, varies].double().std(dim=0, correction=0)
+            for x, y in _blocks(ours, theirs):
+                total += float((((x - y)[:, varies] / deviation) ** 2).sum())
+            count += len(theirs) * int(varies.sum())
         return Reading(math.sqrt(total / count))
 
 
@@ -153,40 +157,51 @@ class FeatureWasserstein(FeatureDistance):
 
     def raw(self, changed: Seen, reference: Seen, *, seed: int = 0) -> Reading:  # noqa: ARG002
         """See `Distance.raw`."""
-        found = [
-            wasserstein_by_column(array_of(ours), array_of(theirs))
-            / array_of(theirs.std(dim=0, correction=0))
-            for ours, theirs in _varying(changed, reference)
-        ]
+        found = []
+        for ours, theirs in zip(changed.features, reference.features, strict=True):
+            varies = _varies(theirs)
+            x, y = (array_of(part[:, varies].double()) for part in (ours, theirs))
+            found.append(wasserstein_by_column(x, y) / y.std(axis=0))
         return Reading(float(np.concatenate(found).mean()))
 
 
 def _mean_row_distance(
     changed: Seen,
     reference: Seen,
-    prepare: Callable[[Tensor, Tensor], Tensor],
     alike: Callable[[Tensor, Tensor], Tensor],
+    *,
+    weigh: Callable[[Tensor], Tensor] | None = None,
+    whole: bool = False,
 ) -> float:
-    """Mean over all rows of 1 - how alike they are, after `prepare(x, the reference's features)`.
+    """Mean over all rows of 1 - how alike they are.
 
     Two rows of zeros are equal (0), and a row of zeros is unrelated to any other (1): without this a node
     that loses all its words would not count.
+
+    Parameters
+    ----------
+    alike
+        Likeness of rows, [rows], nan where one is zero.
+    weigh
+        Weight of every feature, [F], from the reference's, [n, F].
+    whole
+        Whether `alike` needs all rows at once.
     """
     total, count = 0.0, 0
     for ours, theirs in zip(changed.features, reference.features, strict=True):
-        x, y = (prepare(part.double(), theirs.double()) for part in (ours, theirs))
-        cosines = alike(x, y)
-        of_zeros = (x == y).all(dim=1).logical_not().double()
-        total += float(torch.where(cosines.isnan(), of_zeros, 1 - cosines).sum())
-        count += len(x)
+        weights = 1.0 if weigh is None else weigh(theirs)
+        for x, y in _blocks(ours, theirs, len(theirs) if whole else ROWS_AT_ONCE):
+            differs = (x != y).any(dim=1).double()
+            likeness = alike(x * weights, y * weights)
+            total += float(torch.where(likeness.isnan(), differs, 1 - likeness).sum())
+        count += len(theirs)
     return max(0.0, total / count)
 
 
-def _varying(changed: Seen, reference: Seen) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features of both, float64 [n, k], without those that are the same at all nodes of the reference."""
-    for ours, theirs in zip(changed.features, reference.features, strict=True):
-        varies = _varies(theirs)
-        yield ours[:, varies].double(), theirs[:, varies].double()
+def _blocks(ours: Tensor, theirs: Tensor, rows: int = ROWS_AT_ONCE) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some rows of both after the other, float64: all of a large graph do not fit a second time."""
+    for x, y in zip(ours.split(max(rows, 1)), theirs.split(max(rows, 1)), strict=True):
+        yield x.double(), y.double()
 
 
 def _varies(x: Tensor) -> Tensor:

@@ -121,8 +121,8 @@ class Homophily(StructureDistance):
         """See `Distance.raw`."""
         assert changed.labels is not None  # noqa: S101 (`why_not`)
         assert reference.labels is not None  # noqa: S101
-        ours, theirs = (label_homophily(seen.edges, seen.labels) for seen in (changed, reference))  # type: ignore[arg-type]
-        return Reading(abs(ours - theirs))
+        ours = label_homophily(changed.edges, changed.labels)
+        return Reading(abs(ours - label_homophily(reference.edges, reference.labels)))
 
 
 @register
