@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 TOPICS = (
-    "digits", "cora", "evidence", "words", "structure", "both", "exact", "fronts", "certificate", "zoo",
-    "serving", "theory_dimension", "theory_activations", "commands", "bench", "bench_edges",
+    "digits", "cora", "evidence", "words", "structure", "both", "exact", "fronts", "certificate", "distances",
+    "zoo", "serving", "theory_dimension", "theory_activations", "commands", "bench", "bench_edges",
 )  # fmt: skip
 
 
