@@ -34,13 +34,6 @@ graphs = st.builds(
     st.booleans(),
     st.booleans(),
 )
-undirected = st.builds(
-    lambda seed, nodes, density: drawn(seed, nodes, density, False, False),
-    st.integers(0, 10**6),
-    st.integers(3, 6),
-    st.floats(0.2, 0.9),
-)
-
 
 def drawn(seed: int, nodes: int, density: float, directed: bool, binary: bool) -> tuple[Seen, Seen]:
     """Two graphs on the same nodes with the same classes, nothing else in common; each has an edge."""

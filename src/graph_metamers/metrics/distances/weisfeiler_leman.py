@@ -152,6 +152,7 @@ class WeisfeilerLemanCluster(WeisfeilerLeman):
     )
     kind: ClassVar[Kind] = "both"
     chance: ClassVar[Chance] = "shuffled_and_rewired"
+    is_symmetric = False  # the reference gives the centres
 
     clusters: int = 8
 
