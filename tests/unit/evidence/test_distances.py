@@ -58,10 +58,10 @@ class Linear(nn.Module):
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_unrelated_graphs_are_at_1(binary):
-    reference = made(nodes=200, binary=binary)
+    reference = made(nodes=100, binary=binary)
     changed = rewired(reference)
     changed.x = shuffled(reference).x
-    report = gm.measure_distances(changed, reference, draws=5)
+    report = gm.measure_distances(changed, reference, draws=4)
     expected = {info.name for info in gm.list_distances() if not info.needs_model}
     left_out = {"edit"} | (set() if binary else {"idf_cosine", "jaccard"})
     assert {distance.name for distance in report.distances} == expected - left_out

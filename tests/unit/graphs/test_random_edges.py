@@ -11,7 +11,7 @@ from graph_metamers.graphs.random_edges import random_edges
 
 
 def of(graph: nx.Graph) -> np.ndarray:
-    edges = np.array(list(graph.edges)).reshape(-1, 2).T
+    edges = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2).T
     return edges if graph.is_directed() else np.concatenate([edges, edges[::-1]], axis=1)
 
 
