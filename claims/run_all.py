@@ -11,8 +11,8 @@ from pathlib import Path
 
 TOPICS = (
     "digits", "cora", "evidence", "baselines", "words", "structure", "both", "exact", "fronts",
-    "certificate", "zoo", "observers", "oracle", "serving", "theory_dimension", "theory_activations", "commands",
-    "bench", "bench_edges",
+    "certificate", "distances", "zoo", "observers", "oracle", "serving", "theory_dimension",
+    "theory_activations", "commands", "bench", "bench_edges",
 )  # fmt: skip
 
 

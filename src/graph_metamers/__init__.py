@@ -45,7 +45,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "BayesOracle",
         "Beliefs",
         "ConstantModel",
+        "DistanceReport",
         "GateReport",
+        "MeasuredDistance",
         "NullDistribution",
         "OracleModel",
         "OverRobustness",
@@ -58,6 +60,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "WithLabelPropagation",
         "gates",
         "label_propagation",
+        "list_distances",
+        "measure_distances",
         "null_distribution",
         "oracle_figures",
         "over_robustness",
@@ -68,7 +72,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "untrained_panel",
     ),
     "inputs": ("EdgeWeights", "Features", "InputDistance", "Structure"),
-    "metrics": ("Accuracy", "Agreement"),
+    "metrics": ("Accuracy", "Agreement", "Consistency", "consistency"),
     "models": (
         "GNN",
         "ModelConfig",
@@ -219,7 +223,13 @@ if TYPE_CHECKING:
         ConstantModel as ConstantModel,
     )
     from graph_metamers.evidence import (
+        DistanceReport as DistanceReport,
+    )
+    from graph_metamers.evidence import (
         GateReport as GateReport,
+    )
+    from graph_metamers.evidence import (
+        MeasuredDistance as MeasuredDistance,
     )
     from graph_metamers.evidence import (
         NullDistribution as NullDistribution,
@@ -258,6 +268,12 @@ if TYPE_CHECKING:
         label_propagation as label_propagation,
     )
     from graph_metamers.evidence import (
+        list_distances as list_distances,
+    )
+    from graph_metamers.evidence import (
+        measure_distances as measure_distances,
+    )
+    from graph_metamers.evidence import (
         null_distribution as null_distribution,
     )
     from graph_metamers.evidence import (
@@ -287,6 +303,8 @@ if TYPE_CHECKING:
     from graph_metamers.inputs import Structure as Structure
     from graph_metamers.metrics import Accuracy as Accuracy
     from graph_metamers.metrics import Agreement as Agreement
+    from graph_metamers.metrics import Consistency as Consistency
+    from graph_metamers.metrics import consistency as consistency
     from graph_metamers.models import (
         GNN as GNN,
     )

@@ -6,6 +6,8 @@ from graph_metamers.evidence.baselines import ControlScores, label_propagation
 from graph_metamers.evidence.bayes_oracle import BayesOracle
 from graph_metamers.evidence.belief_propagation import Beliefs, propagate_beliefs
 from graph_metamers.evidence.controls import Baseline
+from graph_metamers.evidence.distance_report import DistanceReport, MeasuredDistance
+from graph_metamers.evidence.distances import DistanceInfo, list_distances, measure_distances
 from graph_metamers.evidence.excess import ScaledExcess, oracle_figures, scaled_excess
 from graph_metamers.evidence.gating import GateReport, gates
 from graph_metamers.evidence.null import NullDistribution, null_distribution
@@ -22,7 +24,10 @@ __all__ = [
     "Beliefs",
     "ConstantModel",
     "ControlScores",
+    "DistanceInfo",
+    "DistanceReport",
     "GateReport",
+    "MeasuredDistance",
     "NullDistribution",
     "OracleModel",
     "OverRobustness",
@@ -35,6 +40,8 @@ __all__ = [
     "WithLabelPropagation",
     "gates",
     "label_propagation",
+    "list_distances",
+    "measure_distances",
     "null_distribution",
     "oracle_figures",
     "over_robustness",

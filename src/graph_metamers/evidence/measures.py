@@ -197,6 +197,15 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "The same after the mean node is taken off; about 0 for unrelated features.",
     ),
     "word_overlap": ("Word overlap", "Ones in common over ones in either (Jaccard), 0 to 1."),
+    "standardised_rms_distance": (
+        "Change in standard deviations",
+        "Root mean square change of a feature, in units of its standard deviation over the nodes.",
+    ),
+    "idf_cosine_distance": (
+        "Cosine distance, rare words first",
+        "One minus the cosine between a node's words before and after, each weighing more the fewer nodes have "
+        "it; mean over nodes, 0 to 1.",
+    ),
 }
 """Name of a measure -> what a reader sees, and one sentence: what it says, unit, range."""
 
@@ -220,6 +229,16 @@ EDGE_TEXTS: Mapping[str, tuple[str, str]] = {
         "Share of pairs of a node's neighbours that are joined themselves, mean over nodes, 0 to 1.",
     ),
     "homophily": ("Label homophily", "Share of edges that join two nodes of one class, 0 to 1."),
+    "weisfeiler_leman_class_distance": (
+        "Other neighbourhoods",
+        "How differently often neighbourhoods of three hops occur, nodes labelled by class (Weisfeiler-Leman "
+        "kernel distance), 0 to 1.",
+    ),
+    "spectrum_distance": (
+        "Spectrum moved",
+        "How far the eigenvalues of the normalised Laplacian have moved on average, 0 to 2; of graphs with more "
+        "than 1500 nodes as random probes see them.",
+    ),
 }
 """The same where edges vary, for names that are there for edges alone or mean something else for them."""
 

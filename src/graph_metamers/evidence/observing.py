@@ -15,11 +15,13 @@ import torch
 
 from graph_metamers.evidence.gating import GateReport, judge, space_of
 from graph_metamers.evidence.null import NullDistribution, null_of_view
+from graph_metamers.evidence.seeing import seen_of
 from graph_metamers.inputs import StructureVariables
 from graph_metamers.inputs.asking import varies_of
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.slots import read_features
 from graph_metamers.metrics.classification import predicted_classes
+from graph_metamers.metrics.distances import Seen, registered
 from graph_metamers.metrics.fidelity import (
     activation_loss,
     centred_cosine,
@@ -39,7 +41,7 @@ from graph_metamers.metrics.structure import (
 from graph_metamers.reading.items import items_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.visible import SplitDistance, VisibleSpace
     from graph_metamers.reading import ModelView
     from graph_metamers.types import Graph
+
+
+OF_FEATURES = ("standardised_rms", "idf_cosine")
+OF_EDGES = ("weisfeiler_leman_class", "spectrum")
+"""Distances of the list that every audit measures: those that tell something that the others do not, quickly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +163,8 @@ class Observer:
         if split is None or isinstance(features, StructureVariables):
             return {**own, **self._of_edges(graph)}
         edges = {} if features is self.variables else self._of_edges(graph)
-        return {**_distances_of(split), **own, **_likeness(features, graph), **edges}
+        parts = {"visible_distance": split.visible, "null_space_distance": split.null_space}
+        return {**parts, **own, **self._likeness(features, graph), **edges}
 
     def _of_edges(self, graph: Graph) -> dict[str, float]:
         reference = self.variables.reference
@@ -170,7 +178,18 @@ class Observer:
         labels = reference.get("y")
         if labels is not None and labels.shape == (num_nodes,):
             numbers["homophily"] = label_homophily(ours, labels)
-        return numbers
+        return numbers | _registered(OF_EDGES, *(seen_of(g, reference) for g in (graph, reference)))
+
+    @staticmethod
+    def _likeness(variables: Variables, graph: Graph) -> dict[str, float]:
+        """How alike features are before and after."""
+        reference = variables.reference
+        ours, theirs = _stacked(variables, graph), _stacked(variables, reference)
+        found = {"cosine": _mean(cosine(ours, theirs)), "centred_cosine": _mean(centred_cosine(ours, theirs))}
+        if all(values.kind == "binary" for values in variables.values.values()):
+            found["word_overlap"] = word_overlap(ours, theirs)
+        seen = [_features_of(variables, one) for one in (graph, reference)]
+        return found | _registered(OF_FEATURES, *seen)
 
 
 def observer(
@@ -201,17 +220,20 @@ def observer(
     )
 
 
-def _distances_of(split: SplitDistance) -> dict[str, float]:
-    return {"visible_distance": split.visible, "null_space_distance": split.null_space}
+def _registered(names: Sequence[str], ours: Seen, theirs: Seen) -> dict[str, float]:
+    """Those of some distances that apply, each as `..._distance`."""
+    chosen = [registered()[name]() for name in names]
+    return {
+        f"{distance.name}_distance": distance.raw(ours, theirs).value
+        for distance in chosen
+        if not distance.why_not(ours, theirs)
+    }
 
 
-def _likeness(variables: Variables, graph: Graph) -> dict[str, float]:
-    """How alike features are before and after."""
-    ours, theirs = _stacked(variables, graph), _stacked(variables, variables.reference)
-    found = {"cosine": _mean(cosine(ours, theirs)), "centred_cosine": _mean(centred_cosine(ours, theirs))}
-    if all(values.kind == "binary" for values in variables.values.values()):
-        found["word_overlap"] = word_overlap(ours, theirs)
-    return found
+def _features_of(variables: Variables, graph: Graph) -> Seen:
+    """What distances read of the features that may vary."""
+    features = read_features(graph)
+    return Seen(tuple(features[slot] for slot in variables.values), None, int(graph.num_nodes or 0))
 
 
 def _stacked(variables: Variables, graph: Graph) -> Tensor:

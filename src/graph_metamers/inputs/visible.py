@@ -59,10 +59,34 @@ class VisibleSpace:
         items
             What the items are, as `Layer.items` says.
         """
+        parts = self._squares(graph, variables)
+        visible, hidden = (_ratio(*lengths) for lengths in _totals(parts))
+        owners = rows_of_items(items, variables.reference)
+        num_items = count_items(items, variables.reference)
+        seen, chance = ({slot: part[k].unsqueeze(1) for slot, part in parts.items()} for k in (0, 1))
+        ratio = sum_per_item(seen, owners, num_items) / sum_per_item(chance, owners, num_items)
+        return SplitDistance(visible, hidden, ratio.sqrt())
+
+    def lengths(self, graph: Graph, variables: Variables) -> tuple[tuple[float, float], tuple[float, float]]:
+        """||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, in units of the features, each with its chance level.
+
+        Parameters
+        ----------
+        graph, variables
+            As in `split`.
+
+        Returns
+        -------
+        tuple of tuple of float
+            (length, chance) in the visible space, and outside.
+        """
+        (seen, chance), (hidden, hidden_chance) = _totals(self._squares(graph, variables))
+        return (seen**0.5, chance**0.5), (hidden**0.5, hidden_chance**0.5)
+
+    def _squares(self, graph: Graph, variables: Variables) -> dict[str, tuple[Tensor, ...]]:
+        """Slot -> squared length of every row's change inside, its chance level, and both outside, [n] each."""
         changed = read_features(graph)
-        totals = {"visible": [0.0, 0.0], "hidden": [0.0, 0.0]}
-        squares: dict[str, Tensor] = {}
-        expected: dict[str, Tensor] = {}
+        squares = {}
         for slot, values in variables.values.items():
             basis = self.bases[slot]
             x, mutable = values.reference.double(), values.mutable
@@ -71,18 +95,13 @@ class VisibleSpace:
             centred, spread = torch.where(mutable, x - mean, 0.0), mutable * variance
             seen = (difference @ basis).square().sum(dim=1)
             chance = (centred @ basis).square().sum(dim=1) + spread @ basis.square().sum(dim=1)
-            totals["visible"][0] += float(seen.sum())
-            totals["visible"][1] += float(chance.sum())
-            all_chance = centred.square().sum(dim=1) + spread.sum(dim=1)
+            hidden, hidden_chance = torch.zeros_like(seen), torch.zeros_like(chance)
             if basis.shape[1] < basis.shape[0]:  # else the differences are rounding, and so is their ratio
-                totals["hidden"][0] += float((difference.square().sum(dim=1) - seen).clamp(min=0).sum())
-                totals["hidden"][1] += float((all_chance - chance).clamp(min=0).sum())
-            squares[slot], expected[slot] = seen.unsqueeze(1), chance.unsqueeze(1)
-        visible, hidden = (_ratio(*totals[part]) for part in ("visible", "hidden"))
-        owners = rows_of_items(items, variables.reference)
-        num_items = count_items(items, variables.reference)
-        ratio = sum_per_item(squares, owners, num_items) / sum_per_item(expected, owners, num_items)
-        return SplitDistance(visible, hidden, ratio.sqrt())
+                all_chance = centred.square().sum(dim=1) + spread.sum(dim=1)
+                hidden = (difference.square().sum(dim=1) - seen).clamp(min=0)
+                hidden_chance = (all_chance - chance).clamp(min=0)
+            squares[slot] = (seen, chance, hidden, hidden_chance)
+        return squares
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +215,14 @@ def _row_space(parts: list[Tensor], generator: torch.Generator) -> Tensor:
 def _sketch(rows: Tensor, size: int, generator: torch.Generator) -> Tensor:
     weights = torch.randn(size, rows.shape[0], generator=generator, dtype=torch.float64)
     return weights.to(rows.device) @ rows
+
+
+def _totals(parts: Mapping[str, tuple[Tensor, ...]]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Squared length and its chance level over all slots, inside and outside."""
+    inside, inside_chance, outside, outside_chance = (
+        sum(float(part[k].sum()) for part in parts.values()) for k in range(4)
+    )
+    return (inside, inside_chance), (outside, outside_chance)
 
 
 def _ratio(squared: float, chance: float) -> float:

@@ -17,6 +17,7 @@ from graph_metamers.metrics.comparisons import (
     paired_test,
     rank_biserial,
 )
+from graph_metamers.metrics.consistency_score import Consistency, consistency
 from graph_metamers.metrics.intervals import Interval, bootstrap_interval, nested_bootstrap_interval
 from graph_metamers.metrics.ranking import partial_rank_correlation
 from graph_metamers.metrics.ratios import ratio_interval
@@ -24,12 +25,14 @@ from graph_metamers.metrics.ratios import ratio_interval
 __all__ = [
     "Accuracy",
     "Agreement",
+    "Consistency",
     "EffectSize",
     "Interval",
     "PairedTest",
     "accuracy_of",
     "bootstrap_interval",
     "cohens_d_z",
+    "consistency",
     "holm",
     "nested_bootstrap_interval",
     "paired_test",

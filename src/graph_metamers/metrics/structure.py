@@ -6,11 +6,16 @@ Edges are `edge_index`, int64 [2, E], sources and targets; an undirected edge is
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.sparse import coo_array
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 ROWS_AT_ONCE = 1024  # of the squared adjacency matrix, which is never held as a whole
 
@@ -69,19 +74,41 @@ def clustering_coefficient(edge_index: Tensor, num_nodes: int) -> float:
     """
     if num_nodes == 0:
         return math.nan
+    joined = joined_pairs(edge_index, num_nodes)
+    return float(local_clustering(joined, np.arange(num_nodes)).mean())
+
+
+def joined_pairs(edge_index: Tensor, num_nodes: int) -> csr_array:
+    """Which nodes are joined in either direction, int64 [n, n] of 0 and 1; no self-loops."""
     source, target = edge_index.cpu().numpy()
     proper = source != target
     ends = np.concatenate([source[proper], target[proper]]), np.concatenate([target[proper], source[proper]])
     joined = coo_array((np.ones(len(ends[0]), dtype=np.int64), ends), shape=(num_nodes, num_nodes)).tocsr()
     joined.data[:] = 1  # doubled edges were added up
-    degrees = np.diff(joined.indptr).astype(np.float64)
-    closed = np.zeros(num_nodes)  # twice the triangles at each node
-    for first in range(0, num_nodes, ROWS_AT_ONCE):
-        rows = joined[first : first + ROWS_AT_ONCE]
+    return joined
+
+
+def local_clustering(joined: csr_array, nodes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of pairs of a node's neighbours that are joined themselves, for some nodes, float64 [nodes].
+
+    Parameters
+    ----------
+    joined
+        As `joined_pairs` says.
+    nodes
+        int64 [nodes].
+
+    Notes
+    -----
+    O(sum of the degrees of all neighbours of these nodes) time, a block of rows in memory.
+    """
+    degrees = np.diff(joined.indptr).astype(np.float64)[nodes]
+    closed = np.zeros(len(nodes))  # twice the triangles at each node
+    for first in range(0, len(nodes), ROWS_AT_ONCE):
+        rows = joined[nodes[first : first + ROWS_AT_ONCE]]
         closed[first : first + ROWS_AT_ONCE] = (rows @ joined).multiply(rows).sum(axis=1)
     pairs = degrees * (degrees - 1)
-    local = np.divide(closed, pairs, out=np.zeros(num_nodes), where=pairs > 0)
-    return float(local.mean())
+    return np.divide(closed, pairs, out=np.zeros(len(nodes)), where=pairs > 0)
 
 
 def _keys(edge_index: Tensor, num_nodes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
