@@ -14,8 +14,6 @@ import itertools
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -25,6 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import torch
     from contenders import peak_mib
+    from features import apart
     from torch_geometric.data import Data
     from torch_geometric.nn import GCN
 
@@ -44,13 +43,9 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=NODES)
     parser.add_argument("--widths", type=int, nargs="*", default=WIDTHS)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--one", type=int, nargs=2, metavar=("NODES", "FEATURES"), help="one size, as JSON")
     parser.add_argument("--output", type=Path, default=Path("artefacts/bench/growth.json"))
     options = parser.parse_args()
-    if options.one:
-        torch.set_num_threads(options.threads)
-        print(json.dumps(measure(*options.one)))
-        return
+    os.environ.update(LARGE_PAGES, OMP_NUM_THREADS=str(options.threads))  # the processes inherit it
     began = time.time()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     print(f"to a loss of {TOLERANCE:g}, {options.threads} threads, large pages")
@@ -81,17 +76,7 @@ def _middle(nodes: int, threads: int) -> dict[str, Any]:
 
 
 def _apart(nodes: int, features: int, threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-W", "ignore", __file__, "--threads", str(threads)]
-    ran = subprocess.run(
-        [*command, "--one", str(nodes), str(features)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), **LARGE_PAGES},
-    )
-    if ran.returncode:
-        raise SystemExit(f"{nodes} nodes, {features} features: {ran.stderr.strip().splitlines()[-1]}")
-    told: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
+    told = apart(measure, nodes, features, threads)
     print(
         f"{nodes:>9} nodes {told['edges']:>9} edge entries {features:>5} features {told['seconds']:8.2f} s "
         f"{told['steps']:>3} evaluations, loss {told['loss']:.1e}, peak {told['peak_mib'] / 1024:.2f} GiB  "
@@ -101,8 +86,9 @@ def _apart(nodes: int, features: int, threads: int) -> dict[str, Any]:
     return told
 
 
-def measure(nodes: int, features: int) -> dict[str, Any]:
+def measure(nodes: int, features: int, threads: int) -> dict[str, Any]:
     """One search; a smaller one before it, so that nothing is loaded or compiled inside the time."""
+    torch.set_num_threads(threads)
     model = _model(64)
     gm.generate(model, drawn_graph(500, 64), "act", vary=gm.Features(kind="continuous"), tolerance=TOLERANCE)
     model, graph = _model(features), drawn_graph(nodes, features)

@@ -34,7 +34,7 @@ with warnings.catch_warnings():
     from graph_metamers.synthesis.solvers import Search
 
 STEPS = 20  # of a search, and as many bare passes
-ROUNDS = 9
+ROUNDS = 5
 
 
 def main() -> None:
