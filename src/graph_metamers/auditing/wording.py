@@ -239,9 +239,10 @@ def _closing_sentence(audit: Audit) -> str:
         else "All numbers are of one start of the search in this one trained model"
     )
     farther = _FARTHER if audit.went_farther else ""
+    asked = "is not measured here" if audit.observers is None else "was asked of other classifiers"
     return (
         f"{ranges}. {farther}Matched means that the model computes the same; whether the changed "
-        f"{_TERMS[audit.varies].changed} still mean the same is not measured here."
+        f"{_TERMS[audit.varies].changed} still mean the same {asked}."
     )
 
 
