@@ -9,6 +9,7 @@ import torch
 from hypothesis import settings
 
 import graph_metamers as gm
+from graph_metamers.evidence import panel_plans
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("ci")
@@ -17,10 +18,18 @@ torch.set_num_threads(1)  # small tensors: more threads than free cores make the
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A cache of the tests' own: nobody's trained observers are read, and none are left behind."""
+    """A cache of the tests' own: nobody's trained observers are read, and none are left behind.
+
+    Observers are trained for few epochs: no test asks how good they are.
+    """
+
+    def fit_briefly(*arguments, **options):
+        return gm.fit(*arguments, **{**options, "epochs": min(20, options.get("epochs", 20))})
+
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPH_METAMERS_CACHE", str(folder))
+        patch.setattr(panel_plans, "fit", fit_briefly)
         yield folder
 
 

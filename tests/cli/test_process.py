@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import graph_metamers as gm
-from graph_metamers.cli.progress import show_search, show_selftest, show_training
+from graph_metamers.cli.progress import show_audit, show_search, show_selftest, show_training
 
 # A shell that starts the tests in the background makes its children deaf to Ctrl-C.
 PROGRAM = (
@@ -80,7 +80,7 @@ def test_ctrl_c_during_a_long_audit(folder):
     Path("slow.py").write_text(SLOW_MODEL)
     process = start(
         "audit", "--dataset", "karate", "--model", "slow.py:make", "--epochs", "2", "--steps", "1000000",
-        "--tolerance", "0", "--output", "deep/out", "--json",
+        "--tolerance", "0", "--observers", "none", "--output", "deep/out", "--json",
     )  # fmt: skip
     deadline = time.monotonic() + 180
     while not Path("searching").exists() and process.poll() is None and time.monotonic() < deadline:
@@ -117,6 +117,8 @@ def test_progress_is_for_terminals_only(capsys):
     with show_search("gcn", quiet=False) as (callbacks, on_search):
         assert callbacks == []
         on_search("act.0", 1, 2)
+    with show_audit("gcn", quiet=False) as shown:
+        assert shown == ([], None, None)
     with show_selftest(quiet=False) as on_case:
         assert on_case is None
 
@@ -136,17 +138,32 @@ def test_progress_at_a_terminal(monkeypatch, karate, capsys):
             callbacks=callbacks,
             on_search=on_search,
         )
+    with show_audit("watched gcn", quiet=False) as (callbacks, on_search, on_observer):
+        gm.audit(
+            model,
+            karate,
+            layers=["act.0"],
+            num_starts=1,
+            budget=gm.Budget(steps=3),
+            observers="panel",
+            callbacks=callbacks,
+            on_search=on_search,
+            on_observer=on_observer,
+        )
     with show_selftest(quiet=False) as on_case:
         on_case("identity", 7, 10, 10)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "training my gcn" in captured.err
     assert "act.0 (search 1 of 5)" in captured.err
+    assert "observer" in captured.err
+    assert "watched gcn, act.0 (search 1 of 1)" in captured.err
     assert "identity, seed 7" in captured.err
     assert "9/10" in captured.err
     for show in (
         show_training("my gcn", 3, quiet=True),
         show_search("my gcn", quiet=True),
+        show_audit("my gcn", quiet=True),
         show_selftest(quiet=True),
     ):
         with show:

@@ -148,9 +148,7 @@ def test_the_laplacian_is_networkxs():
 def test_sampled_clustering_is_the_exact_one_within_its_error():
     reference = seen_of(nx.powerlaw_cluster_graph(1500, 4, 0.7, seed=0))
     changed = rewired(reference, 3000)
-    exact, sampled = (
-        Clustering(most_work=work).raw(changed, reference) for work in (10**9, 30_000)
-    )
+    exact, sampled = (Clustering(most_work=work).raw(changed, reference) for work in (10**9, 30_000))
     assert exact.method == "exact"
     assert "of 1500 nodes" in sampled.method
     assert 0 < sampled.error < 0.1

@@ -26,7 +26,7 @@ import math
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.floors import rounded_down
-from graph_metamers.auditing.mattering import mattering_sentences, was_asked
+from graph_metamers.auditing.mattering import mattering_sentences
 from graph_metamers.auditing.phrasing import (
     RANDOM_GRAPHS,
     TERMS,
@@ -238,11 +238,15 @@ def _closing_sentence(audit: Audit) -> str:
         else "All numbers are of one start of the search in this one trained model"
     )
     farther = _FARTHER if audit.went_farther else ""
-    asked = "" if was_asked(audit) else _NOT_ASKED.format(changed=TERMS[audit.varies].changed)
-    return f"{ranges}. {farther}Matched means that the model computes the same{asked}."
+    return (
+        f"{ranges}. {farther}Matched means that the model computes the same; whether the changed "
+        f"{TERMS[audit.varies].changed} still mean the same {_whom_asked(audit)}."
+    )
 
 
-_NOT_ASKED = "; whether the changed {changed} still mean the same was not asked of anybody"
+def _whom_asked(audit: Audit) -> str:
+    whom = ["other classifiers"] * (audit.observers is not None) + ["the Bayes oracle"] * bool(audit.oracle)
+    return f"was asked of {' and '.join(whom)}" if whom else "is not measured here"
 
 
 _FARTHER = (

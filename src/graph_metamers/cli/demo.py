@@ -72,7 +72,8 @@ def _one_thread() -> Iterator[None]:
 def _fit(name: str, dataset: gm.Dataset, *, seed: int, quiet: bool) -> gm.FitResult[gm.GNN]:
     model = gm.build_model(name, dataset, hidden_channels=_HIDDEN_CHANNELS, seed=seed)
     prepared = Prepared(model, name, is_loaded=False)
-    return cast("Any", train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet))
+    fit = train_model(prepared, dataset, TrainingOptions(), seed=seed, quiet=quiet)
+    return cast("gm.FitResult[gm.GNN]", fit)  # it is not loaded, so it is trained
 
 
 def _audit(

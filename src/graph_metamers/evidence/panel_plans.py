@@ -189,7 +189,7 @@ def _described(transform: Transform | None) -> tuple[str | None, bool]:
     """A transform in words, and whether these say everything."""
     if transform is None:
         return None, True
-    is_plain = type(transform) is NormalizeFeatures and transform.attrs == ["x"]
+    is_plain = type(transform) is NormalizeFeatures and getattr(transform, "attrs", None) == ["x"]
     return ("NormalizeFeatures" if is_plain else repr(transform)), is_plain
 
 

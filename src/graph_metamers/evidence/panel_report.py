@@ -102,7 +102,7 @@ class PanelReport:
     @cached_property
     def majority(self) -> float:
         """Share of the most frequent class among the judged nodes: what always answering it would get."""
-        return float(self.labels[self.judged].unique(return_counts=True)[1].max()) / len(self.judged)
+        return float(torch.bincount(self.labels[self.judged]).max()) / len(self.judged)
 
     def table(self, figure: Figure, sights: tuple[Sight, ...], where: str) -> Floats:
         """A figure of some observers, [observers, graphs], each in [0, 1].

@@ -13,6 +13,7 @@ from graph_metamers.report.numbers import count, ends, fraction, percent
 from graph_metamers.report.observer_figures import recognition_curves, recognition_figure
 from graph_metamers.report.plots import LegendEntry, Plot, plot
 from graph_metamers.report.varied import UNRELATED, unrelated
+from graph_metamers.storage import to_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -287,7 +288,7 @@ def _trained(watched: PanelReport) -> str:
     if not facts:
         return ""
     cached = sum(one["origin"] == "cache" for one in facts)
-    seconds = sum(float(one["training_seconds"]) for one in facts if one["origin"] != "cache")
+    seconds = sum(to_number(one["training_seconds"]) for one in facts if one["origin"] != "cache")
     parts = [f"{len(facts) - cached} observers trained in {seconds:.1f} s"] if cached < len(facts) else []
     parts += [f"{cached} read from the cache"] if cached else []
     return ", ".join(parts)

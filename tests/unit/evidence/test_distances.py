@@ -157,7 +157,9 @@ def test_parts_of_a_layer_are_those_of_its_weights():
     hidden = float((difference - difference @ basis @ basis.T).norm())
     assert report["visible"].raw == pytest.approx(seen)
     assert report["null_space"].raw == pytest.approx(hidden)
-    draws = torch.tensor([float(((shuffled(reference, s).x - reference.x).double() @ basis).norm()) for s in range(300)])
+    draws = torch.tensor(
+        [float(((shuffled(reference, s).x - reference.x).double() @ basis).norm()) for s in range(300)]
+    )
     assert report["visible"].chance == pytest.approx(float(draws.square().mean().sqrt()), rel=0.02)
     assert report["visible"].scaled == pytest.approx(1, abs=0.3)
     assert report["visible"].chance_error == 0
