@@ -57,7 +57,9 @@ def test_far_moves_without_a_box_have_the_direction_of_a_normal_vector():
     torch.testing.assert_close(moved.norm(dim=1), sizes, rtol=1e-12, atol=0)
     # Of a uniform direction in three dimensions each coordinate is uniform (Archimedes).
     assert float(moved.mean(dim=0).abs().max()) < 0.2
-    torch.testing.assert_close(moved.square().mean(dim=0), torch.full((3,), 25 / 3).double(), rtol=0.05, atol=0)
+    torch.testing.assert_close(
+        moved.square().mean(dim=0), torch.full((3,), 25 / 3).double(), rtol=0.05, atol=0
+    )
 
 
 def test_where_a_row_has_to_go_to_the_farthest_corner_it_does():
