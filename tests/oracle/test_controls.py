@@ -24,12 +24,11 @@ class Linear(torch.nn.Module):
 
     def __init__(self, singular):
         super().__init__()
-        left, _ = torch.linalg.qr(torch.randn(5, 3, generator=torch.Generator().manual_seed(0)))
         right, _ = torch.linalg.qr(torch.randn(9, 3, generator=torch.Generator().manual_seed(1)))
         self.right = right
-        self.read = torch.nn.Linear(9, 5, bias=False)
+        self.read = torch.nn.Linear(9, 3, bias=False)
         with torch.no_grad():
-            self.read.weight.copy_(left @ torch.diag(torch.tensor(singular)) @ right.T)
+            self.read.weight.copy_(torch.diag(torch.tensor(singular)) @ right.T)
 
     def forward(self, x):
         return self.read(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -96,7 +97,7 @@ def test_no_name_hides_another(heights):
     placed = label_heights(heights, 0.0, 1.0)
     assert all(0 <= height <= 1 for height in placed)
     ordered = sorted(placed)
-    assert all(b - a >= 1 / LINES - 1e-6 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(b - a >= 1 / LINES - 1e-6 for a, b in itertools.pairwise(ordered))
     order = sorted(range(len(heights)), key=lambda place: (heights[place], place))
     assert [placed[place] for place in order] == ordered
 

@@ -128,9 +128,8 @@ def audit(
 
     Notes
     -----
-    Takes `num_starts + num_untrained` searches per layer, one pass of the model per search and audited layer, and
-    some for the controls (see `Baseline`). What was
-    found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
+    Takes `num_starts + num_untrained` searches per layer, one pass of the model per search and audited
+    layer, and some for the controls (see `Baseline`). What was found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
     searched, the features of all its starts are in memory.
 
     Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
@@ -209,6 +208,7 @@ def audit(
         "tolerance": tolerance,
         "min_distance": min_distance,
     }
+    told: SearchOptions = {**options, "callbacks": callbacks}
     controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
     looked: dict[str, dict[str, Tensor]] = {}
@@ -220,8 +220,7 @@ def audit(
             layer,
             seeds=seeds,
             on_seed=_announce(on_search, layer, depth, len(names)),
-            callbacks=callbacks,
-            **options,
+            **told,
         )
         front = floor = None
         if structure is not None:

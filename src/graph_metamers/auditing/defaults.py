@@ -56,7 +56,8 @@ class Asked:
     @property
     def features(self) -> Vary:
         """What of `vary` the checks of a model look at."""
-        return self.vary[0] if self.varies == "both" else self.vary
+        features: Vary = self.vary[0] if self.varies == "both" else self.vary
+        return features
 
 
 def with_defaults(

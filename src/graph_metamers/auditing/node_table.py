@@ -39,8 +39,8 @@ NODE_COLUMNS = {
     "kind": "`visible` or `null space` where it passes, else empty. Not there where edges vary.",
     "input_distance": "Distance of its own features (or edges), 0 = the reference, 1 = unrelated; where both "
     "vary, the smaller of the two.",
-    "visible_distance": "That of the features inside the directions that the layer reads. Not there where edges "
-    "alone vary.",
+    "visible_distance": "That of the features inside the directions that the layer reads. Not there where "
+    "edges alone vary.",
     "passes_share": "Share of the starts from which it passes, 0 to 1.",
 }
 """Column -> what it holds."""

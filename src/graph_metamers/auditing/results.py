@@ -281,7 +281,7 @@ def _with_intervals(name: str, measure: Measure) -> dict[str, float]:
 
 
 def _of_baseline(baseline: Baseline) -> dict[str, float]:
-    row = {}
+    row: dict[str, float] = {}
     for name in BASELINE_MEASURES:
         found = baseline.interval(name)
         ends = (math.nan,) * 3 if found is None else (found.estimate, found.low, found.high)

@@ -93,8 +93,8 @@ def _symmetric_neighbours(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.int
     """Edges [2, E] from every image to its nearest ones, and back.
 
     The data set's pixels are whole numbers, so squared distances are exact, and equally near images are taken
-    in their order: its edges are the same on every machine. (scikit-learn's search breaks ties by how it was divided
-    among threads.)
+    in their order: its edges are the same on every machine. (scikit-learn's search breaks ties by how it was
+    divided among threads.)
     """
     distances = cdist(pixels, pixels, "sqeuclidean")
     np.fill_diagonal(distances, np.inf)

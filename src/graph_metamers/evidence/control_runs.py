@@ -91,8 +91,8 @@ class ControlRuns:
         Returns
         -------
         tuple of Baseline
-            In the order in which they are shown; one that cannot be made says why. Steps along flat directions
-            and the null space are about features, and not there where edges alone vary.
+            In the order in which they are shown; one that cannot be made says why. Steps along flat
+            directions and the null space are about features, and not there where edges alone vary.
         """
         graphs = [metamer.graph for metamer in metamers]
         found = [

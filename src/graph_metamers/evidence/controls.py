@@ -69,11 +69,11 @@ class Baseline:
     @classmethod
     def of(cls, name: BaselineName, varies: Varies, numbers: Sequence[Mapping[str, float]]) -> Baseline:
         """The control of that name, from what was measured for each seed; what is not there is nan."""
-        values = {
-            measure: tuple(float(row.get(measure, math.nan)) for row in numbers)
-            for measure in BASELINE_MEASURES
-        }
-        return cls(name, *baseline_text(name, varies), **values)
+        label, meaning = baseline_text(name, varies)
+        values = [
+            tuple(float(row.get(measure, math.nan)) for row in numbers) for measure in BASELINE_MEASURES
+        ]
+        return cls(name, label, meaning, *values)
 
     @classmethod
     def left_out(cls, name: BaselineName, varies: Varies, why_not: str) -> Baseline:

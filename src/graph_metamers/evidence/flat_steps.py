@@ -33,8 +33,8 @@ class FlatDirections:
     """Random directions of the visible features out of which steep ones are filtered.
 
     y = lambda (J^T J + lambda I)^-1 z, for a random z: the component along a singular vector of J, the
-    Jacobian of all items of the layer by the visible features of all nodes, is multiplied by lambda / (sigma^2
-    + lambda). What the layer does not see at first order stays, what it sees is filtered the more, the better
+    Jacobian of all items of the layer by the visible features of all nodes, is multiplied by
+    lambda / (sigma^2 + lambda). What the layer does not see at first order stays, what it sees is filtered the more, the better
     it is seen. lambda is that of `free_shares`: a change as large as unrelated features make passes if it
     moves the layer by no more than the tolerance.
 
@@ -61,10 +61,11 @@ class FlatDirections:
         basis = self.space.bases[HOMOGENEOUS].cpu()
         z = torch.randn(len(self.reader.features), basis.shape[1], generator=generator, dtype=torch.float64)
         y = self._filtered(z, basis)
-        return (y / y.norm()) @ basis.T
+        direction: Tensor = (y / y.norm()) @ basis.T
+        return direction
 
     def _filtered(self, z: Tensor, basis: Tensor) -> Tensor:
-        """Lambda (J^T J + lambda I)^-1 z up to a factor, by conjugate gradients."""
+        """What `draw` gives, in coordinates of the visible space and up to a factor: conjugate gradients."""
         compression = self.reader.compression
         into = basis.T if compression is None else basis.T @ compression.into.cpu().double()
         ridge = ridge_of(self.reader, max(self.tolerance, LEAST_TOLERANCE))

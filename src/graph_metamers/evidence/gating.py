@@ -216,12 +216,13 @@ def judge(
     own = variables.distance(graph, items).items
     together = isinstance(variables, BothVariables)  # then the distance is the smaller of both
     different = own >= min_distance if together else _reaches(own, min_distance, rewired)
-    all_visible = together or split is None  # other neighbours are
+    # Other neighbours are visible in any case.
+    seen = different if together or split is None else _reaches(split.visible_items, min_distance, rewired)
     return GateReport(
         same_prediction=same,
         closer=null.beaten_by(snr),
         different=different,
-        visible=different if all_visible else _reaches(split.visible_items, min_distance, rewired),
+        visible=seen,
         item_loss=losses,
         min_distance=min_distance,
         item_distance=own,

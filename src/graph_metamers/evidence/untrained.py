@@ -40,8 +40,8 @@ def untrained_copy(model: nn.Module, *, seed: int) -> nn.Module:
     if left:
         shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
         raise ModelError(
-            f"every parameter must belong to a module with a method {RESET}(), got none for {shown}; give the "
-            "module that owns it one that draws its weights anew"
+            f"every parameter must belong to a module with a method {RESET}(), got none for {shown}; give "
+            "the module that owns it one that draws its weights anew"
         )
     try:
         fresh = copy.deepcopy(model)

@@ -56,8 +56,8 @@ def lead(audits: Sequence[Audit]) -> tuple[str, str]:
     kinds = tuple(dict.fromkeys(audit.varies for audit in audits))
     what = ", or ".join(_OTHER[kind] for kind in kinds)
     return (
-        f"the same graph with {what}{',' if len(kinds) > 1 else ''} on which a layer of the model computes the "
-        "same.",
+        f"the same graph with {what}{',' if len(kinds) > 1 else ''} on which a layer of the model computes "
+        "the same.",
         _CHANGED[kinds[0]] if len(kinds) == 1 else _SEVERAL if "both" in kinds else _EITHER,
     )
 
