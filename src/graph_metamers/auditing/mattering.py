@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.phrasing import TERMS, joined, percent, plain, span, where
-from graph_metamers.evidence.judgement import Judgement, Testimony, judgement
+from graph_metamers.evidence.judgement import Judgement, Hearing, judgement
 from graph_metamers.evidence.panel_members import KIND_TEXTS
 from graph_metamers.evidence.panel_report import CHANCE, REFERENCE
 
@@ -22,11 +22,11 @@ def was_asked(audit: Audit) -> bool:
     return audit.observers is not None or bool(audit.oracle)
 
 
-def testimony(audit: Audit, layer: LayerAudit) -> Testimony:
+def hearing(audit: Audit, layer: LayerAudit) -> Hearing:
     """What is known of the metamers of a layer."""
     watched, excess = audit.observers, audit.oracle.get(layer.name)
     passing = layer.measures["passing_share"]
-    return Testimony(
+    return Hearing(
         at_chance=audit.at_chance,
         is_matched=layer.is_matched,
         passing=passing.interval,
@@ -38,7 +38,7 @@ def testimony(audit: Audit, layer: LayerAudit) -> Testimony:
 
 def judgements(audit: Audit) -> Mapping[str, Judgement]:
     """Layer -> what the rule makes of it."""
-    return {layer.name: judgement(testimony(audit, layer)) for layer in audit.layers}
+    return {layer.name: judgement(hearing(audit, layer)) for layer in audit.layers}
 
 
 def is_blind(audit: Audit) -> bool:

@@ -30,7 +30,7 @@ and still mean nothing."""
 
 
 @dataclass(frozen=True)
-class Testimony:
+class Hearing:
     """What is known of the metamers of one layer of one model.
 
     Attributes
@@ -59,7 +59,7 @@ class Testimony:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the rule makes of a testimony.
+    """What the rule makes of a hearing.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def notice(lost: Interval) -> Notice:
     return answers[compare_with(lost, MATERIAL)]
 
 
-def judgement(testimony: Testimony) -> Judgement:
+def judgement(hearing: Hearing) -> Judgement:
     """Apply the rule.
 
     In this order: a model at chance, no search that arrived from every start, or nodes that do not pass the
@@ -101,18 +101,18 @@ def judgement(testimony: Testimony) -> Judgement:
     nobody was asked. A model that loses answers itself, or whose own answers are undecided, leaves it open.
     Then the oracle decides if it can, then other architectures, then everybody else.
     """
-    reason = _nothing_to_ask(testimony)
+    reason = _nothing_to_ask(hearing)
     if reason:
         return Judgement("not asked", reason)
-    if not testimony.lost and testimony.oracle_excess is None:
+    if not hearing.lost and hearing.oracle_excess is None:
         return Judgement("not asked", "neither observers nor an oracle were asked")
-    notices = {kind: notice(testimony.lost[kind]) for kind in KINDS if kind in testimony.lost}
+    notices = {kind: notice(hearing.lost[kind]) for kind in KINDS if kind in hearing.lost}
     own = notices.get("itself", "does not notice")
     if own != "does not notice":
         return Judgement("open", _OWN[own], notices)
-    if testimony.oracle_excess is not None and compare_with(testimony.oracle_excess, MATERIAL) == "above":
+    if hearing.oracle_excess is not None and compare_with(hearing.oracle_excess, MATERIAL) == "above":
         return Judgement("cannot see", "", notices, by_oracle=True)
-    return _by_observers(notices, with_oracle=testimony.oracle_excess is not None)
+    return _by_observers(notices, with_oracle=hearing.oracle_excess is not None)
 
 
 _OWN: dict[Notice, str] = {
@@ -122,16 +122,16 @@ _OWN: dict[Notice, str] = {
 }
 
 
-def _nothing_to_ask(testimony: Testimony) -> str:
-    if testimony.at_chance:
+def _nothing_to_ask(hearing: Hearing) -> str:
+    if hearing.at_chance:
         return "the model is at chance"
-    if not testimony.is_matched:
+    if not hearing.is_matched:
         return "not every start found a metamer"
-    if majority(testimony.passing) == "no interval":
+    if majority(hearing.passing) == "no interval":
         return "one start has no interval"
-    if majority(testimony.passing) != "most":
+    if majority(hearing.passing) != "most":
         return "it is not shown that most nodes are metamers on their own"
-    if compare(testimony.passing, testimony.passing_by_chance) != "above":
+    if compare(hearing.passing, hearing.passing_by_chance) != "above":
         return "it is not shown that more nodes are metamers than by chance"
     return ""
 

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import DatasetError
-from graph_metamers.evidence.judgement import Testimony, Word, judgement
+from graph_metamers.evidence.judgement import Hearing, Word, judgement
 from graph_metamers.evidence.panel_members import KINDS
 from graph_metamers.evidence.selftest_cases import CASES, Case, Planted
 from graph_metamers.metrics import Interval
@@ -248,7 +248,7 @@ def _judged(outcome: Outcome) -> Word:
     Shares count as if every start gave them; where gates were not asked, as if every node passed.
     """
     everybody = {kind: _exactly(0.0 if kind == "itself" else 1.0) for kind in KINDS}
-    found = Testimony(
+    found = Hearing(
         at_chance=False,
         is_matched=outcome.metamer is None or outcome.metamer.is_metamer,
         passing=_exactly(1.0 if outcome.accepted is None else outcome.accepted),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from graph_metamers.evidence.judgement import MATERIAL, Testimony, judgement, notice
+from graph_metamers.evidence.judgement import MATERIAL, Hearing, judgement, notice
 from graph_metamers.evidence.panel_members import KINDS
 from graph_metamers.metrics import Interval
 
@@ -23,7 +23,7 @@ NOTHING, SOME, MUCH = interval(-0.01, 0.01), interval(0.02, 0.2), interval(0.2, 
 
 def seen(**lost):
     """A model that matches and keeps its answers, and what others lose."""
-    return Testimony(
+    return Hearing(
         at_chance=False,
         is_matched=True,
         passing=interval(0.8, 0.9),
@@ -48,7 +48,7 @@ def test_noticing_needs_the_whole_interval_beyond_what_is_material(lost, answer)
 
 
 @pytest.mark.parametrize(
-    ("testimony", "word"),
+    ("hearing", "word"),
     [
         (seen(architecture=MUCH), "cannot see"),
         (seen(architecture=MUCH, twin=NOTHING, features=NOTHING, edges=NOTHING), "cannot see"),
@@ -75,13 +75,13 @@ def test_noticing_needs_the_whole_interval_beyond_what_is_material(lost, answer)
         (replace(seen(), oracle_excess=Interval(math.nan, math.nan, math.nan, 0.95, 0, "0 / 0")), "open"),
     ],
 )
-def test_the_word_for_borderline_testimonies(testimony, word):
-    found = judgement(testimony)
+def test_the_word_for_borderline_hearings(hearing, word):
+    found = judgement(hearing)
     assert found.word == word
     assert bool(found.why) == (word in ("open", "not asked"))
 
 
-def test_no_testimony_of_a_model_that_sees_is_called_blind():
+def test_no_hearing_of_a_model_that_sees_is_called_blind():
     """Whatever others lose: without nodes that pass, or with answers lost, nothing is called blind."""
     for lost in itertools.product([NOTHING, SOME, MUCH, NONE], repeat=len(KINDS)):
         others = dict(zip(KINDS, lost, strict=True))
