@@ -38,5 +38,14 @@ def restored_excess(stored: Mapping[str, Any]) -> ScaledExcess:
     counts = {name: np.array(stored[name], dtype=np.int64) for name in COUNTS}
     if len({table.shape for table in counts.values()}) != 1 or counts["matched"].ndim != 2:
         raise ValueError("counts of the oracle must be tables of one shape, training seeds by noise seeds")
-    others = {name: stored[name] for name in ("varied", "reading", "relative_error", "judged", "level")}
-    return ScaledExcess(layer=tuple(stored["layer"]), **others, **counts)
+    return ScaledExcess(
+        varied=stored["varied"],
+        layer=tuple(stored["layer"]),
+        reading=stored["reading"],
+        relative_error=stored["relative_error"],
+        judged=stored["judged"],
+        matched=counts["matched"],
+        flipped=counts["flipped"],
+        flipped_by_noise=counts["flipped_by_noise"],
+        level=stored["level"],
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.phrasing import TERMS, joined, percent, plain, span, where
-from graph_metamers.evidence.judgement import Judgement, Hearing, judgement
+from graph_metamers.evidence.judgement import Hearing, Judgement, judgement
 from graph_metamers.evidence.panel_members import KIND_TEXTS
 from graph_metamers.evidence.panel_report import CHANCE, REFERENCE
 
