@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.panel import OnObserver
-    from graph_metamers.inputs import StructureVariables, Variables
+    from graph_metamers.inputs.asking import Varying
     from graph_metamers.training import FitResult
     from graph_metamers.types import Forward, Graph, Transform
 
@@ -51,7 +51,7 @@ class Watch:
         cls,
         panel: Panel,
         predict: Callable[[Graph], Tensor],
-        variables: Variables | StructureVariables,
+        variables: Varying,
         *,
         seeds: Sequence[int],
     ) -> Watch:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
 from graph_metamers.inputs import resolve_variables, structure_of, structure_variables, what_varies
+from graph_metamers.inputs.asking import both_of
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.metrics.ratios import ratio_interval
 from graph_metamers.parameters import check_real, check_seeds
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import NODES
 from graph_metamers.synthesis import Budget, Metamer, generate_many
-from graph_metamers.synthesis.varying import both_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
