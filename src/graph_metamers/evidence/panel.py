@@ -97,7 +97,8 @@ def train_panel(
 
     Notes
     -----
-    A minute or less for a graph of some thousand nodes the first time, and a second from then on. Files are
+    Two or three minutes of one core for Cora the first time, whose 1433 features are passed along edges as
+    they are by four of the architectures; a tenth of a second from then on. Files are
     named by a hash of settings, seed and data; one that is broken, or was made for something else, is trained
     again and replaced. One seed gives one panel, on one machine with one number of threads.
     """
