@@ -148,9 +148,7 @@ def test_the_laplacian_is_networkxs():
 def test_sampled_clustering_is_the_exact_one_within_its_error():
     reference = seen_of(nx.powerlaw_cluster_graph(1500, 4, 0.7, seed=0))
     changed = rewired(reference, 3000)
-    exact, sampled = (
-        Clustering(most_work=work).raw(changed, reference) for work in (10**9, 30_000)
-    )
+    exact, sampled = (Clustering(most_work=work).raw(changed, reference) for work in (10**9, 30_000))
     assert exact.method == "exact"
     assert "of 1500 nodes" in sampled.method
     assert 0 < sampled.error < 0.1
@@ -205,7 +203,7 @@ def test_on_paths_of_two_nodes_it_is_computed_by_hand():
     edges = torch.tensor([[0, 1], [1, 0]])
     reference, swapped = Seen((x,), edges, 2), Seen((x.flip(0),), edges, 2)
     assert FusedGromovWasserstein().raw(swapped, reference).value == pytest.approx(0, abs=1e-6)
-    # One standard deviation is 1/2; both nodes at 0: one of them is 2 deviations off, half of 4, mean 1, half of it.
+    # One standard deviation is 1/2. Both nodes at 0: one of them is 2 off, half of 4, mean 1, half of it.
     flat = Seen((torch.zeros_like(x),), edges, 2)
     assert FusedGromovWasserstein().raw(flat, reference).value == pytest.approx(math.sqrt(0.5))
 

@@ -1,4 +1,4 @@
-"""Every distance equals an independent judge, is 0 for the reference, and does not mind the order of the nodes."""
+"""Every distance equals an independent judge, is 0 for the reference, and does not mind how nodes are ordered."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ BINARY = ("idf_cosine", "jaccard")
 SEARCHED = ("cut", "fused_gromov_wasserstein")  # found by a search: judged in their own way
 
 graphs = st.builds(
-    lambda *given: drawn(*given),
+    lambda *given: drawn(*given),  # noqa: PLW0108 (defined below)
     st.integers(0, 10**6),
     st.integers(3, 9),
     st.floats(0.2, 0.9),
     st.booleans(),
     st.booleans(),
 )
+
 
 def drawn(seed: int, nodes: int, density: float, directed: bool, binary: bool) -> tuple[Seen, Seen]:
     """Two graphs on the same nodes with the same classes, nothing else in common; each has an edge."""
@@ -176,7 +177,14 @@ JUDGES = {
 
 
 def test_every_distance_has_a_judge():
-    elsewhere = {"visible", "null_space", "edit", "cut", "fused_gromov_wasserstein", "weisfeiler_leman_cluster"}
+    elsewhere = {
+        "visible",
+        "null_space",
+        "edit",
+        "cut",
+        "fused_gromov_wasserstein",
+        "weisfeiler_leman_cluster",
+    }
     import graph_metamers.evidence.layer_distances  # noqa: F401, PLC0415 (it puts two on the list)
 
     assert set(JUDGES) | elsewhere == set(registered())
@@ -268,7 +276,9 @@ def fewest_edits(ours, theirs, directed):
     return least if directed else least / 2
 
 
-@given(seed=st.integers(0, 10**6), nodes=st.integers(3, 6), density=st.floats(0.2, 0.8), directed=st.booleans())
+@given(
+    seed=st.integers(0, 10**6), nodes=st.integers(3, 6), density=st.floats(0.2, 0.8), directed=st.booleans()
+)
 def test_edit_distance_is_that_of_brute_force(seed, nodes, density, directed):
     pair = drawn(seed, nodes, density, directed, False)
     symmetric = all((b, a) in edges(seen) for seen in pair for a, b in edges(seen))

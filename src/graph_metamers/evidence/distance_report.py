@@ -68,7 +68,9 @@ class MeasuredDistance:
     def row(self) -> dict[str, Json]:
         """All of it, with `None` for what is not defined."""
         values: dict[str, Json] = {**asdict(self), "scaled": self.scaled}
-        return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
+        return {
+            key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()
+        }
 
     def __str__(self) -> str:
         return f"{self.name} {_number(self.scaled)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from graph_metamers.reading import ModelView
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from torch import nn
 
     from graph_metamers.types import Forward, Graph, Transform

@@ -165,7 +165,9 @@ class Observer:
         }
         if all(values.kind == "binary" for values in variables.values.values()):
             distances["word_overlap"] = word_overlap(ours, theirs)
-        return distances | _registered(OF_FEATURES, *(self._features(g) for g in (graph, variables.reference)))
+        return distances | _registered(
+            OF_FEATURES, *(self._features(g) for g in (graph, variables.reference))
+        )
 
     def _of_edges(self, graph: Graph) -> dict[str, float]:
         reference = self.variables.reference

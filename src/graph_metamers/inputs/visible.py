@@ -86,7 +86,7 @@ class VisibleSpace:
     def _squares(self, graph: Graph, variables: Variables) -> dict[str, tuple[Tensor, ...]]:
         """Slot -> squared length of every row's change inside, its chance level, and both outside, [n] each."""
         changed = read_features(graph)
-        squares = {}
+        squares: dict[str, tuple[Tensor, ...]] = {}
         for slot, values in variables.values.items():
             basis = self.bases[slot]
             x, mutable = values.reference.double(), values.mutable

@@ -1,4 +1,4 @@
-"""How far apart two distributions of numbers are: Wasserstein-1, the area between their distribution functions.
+"""How far apart two distributions of numbers are: Wasserstein-1, the area between their distribution curves.
 
 In units of the numbers: how far each would have to be moved, on average, to turn one into the other.
 """

@@ -121,8 +121,8 @@ def test_without_classes_and_features():
     assert report.left_out["cosine"] == "the graph has no node features"
     with pytest.raises(gm.ParameterError, match="no class for every node"):
         gm.measure_distances(bare, bare, names=["weisfeiler_leman_class"])
+    lonely = Data(x=reference.x, edge_index=torch.empty(2, 0, dtype=torch.long))
     with pytest.raises(gm.ParameterError, match="no edges"):
-        lonely = Data(x=reference.x, edge_index=torch.empty(2, 0, dtype=torch.long))
         gm.measure_distances(lonely, lonely, names=["edge_jaccard"])
 
 
@@ -157,7 +157,9 @@ def test_parts_of_a_layer_are_those_of_its_weights():
     hidden = float((difference - difference @ basis @ basis.T).norm())
     assert report["visible"].raw == pytest.approx(seen)
     assert report["null_space"].raw == pytest.approx(hidden)
-    draws = torch.tensor([float(((shuffled(reference, s).x - reference.x).double() @ basis).norm()) for s in range(300)])
+    draws = torch.tensor(
+        [float(((shuffled(reference, s).x - reference.x).double() @ basis).norm()) for s in range(300)]
+    )
     assert report["visible"].chance == pytest.approx(float(draws.square().mean().sqrt()), rel=0.02)
     assert report["visible"].scaled == pytest.approx(1, abs=0.3)
     assert report["visible"].chance_error == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from graph_metamers.graphs.feature_kind import infer_feature_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from torch import Tensor
 
 Kind = Literal["features", "structure", "both"]
@@ -158,7 +158,7 @@ class Distance(ABC):
 class FeatureDistance(Distance):
     """A distance that looks at the features alone."""
 
-    kind = "features"
+    kind: ClassVar[Kind] = "features"
     chance: ClassVar[Chance] = "shuffled"
     is_aligned = True
 
@@ -175,7 +175,7 @@ class FeatureDistance(Distance):
 class StructureDistance(Distance):
     """A distance that looks at the edges alone, and where it says so at the classes of nodes."""
 
-    kind = "structure"
+    kind: ClassVar[Kind] = "structure"
     chance: ClassVar[Chance] = "rewired"
 
     def why_not(self, changed: Seen, reference: Seen) -> str:

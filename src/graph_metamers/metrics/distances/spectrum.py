@@ -108,9 +108,11 @@ def _lanczos(
     for step in range(steps):
         ahead = matrix @ basis[step]
         diagonal.append(float(basis[step] @ ahead))
+        ahead -= diagonal[-1] * basis[step]
+        if step:
+            ahead -= beside[-1] * basis[step - 1]
         known = basis[: step + 1]
-        for _ in range(2):  # twice is enough (Parlett)
-            ahead -= known.T @ (known @ ahead)
+        ahead -= known.T @ (known @ ahead)  # what rounding has brought back
         length = float(np.linalg.norm(ahead))
         if step + 1 == steps or length < 1e-12:
             break
@@ -159,5 +161,7 @@ class Spectrum(StructureDistance):
         left_out = np.array([first.distance(second, without=probe) for probe in range(self.probes)])
         spread = np.square(left_out - left_out.mean()).sum()
         error = float(np.sqrt((self.probes - 1) / self.probes * spread))  # the jackknife's
-        method = f"sampled: stochastic Lanczos, {self.probes} probes of {self.steps} steps; error by jackknife"
+        method = (
+            f"sampled: stochastic Lanczos, {self.probes} probes of {self.steps} steps; error by jackknife"
+        )
         return Reading(first.distance(second), method, error)

@@ -56,7 +56,7 @@ def laid(changed: Seen, reference: Seen) -> Laid:
     ours, theirs = (seen.features[0].double() for seen in (changed, reference))
     deviation = theirs.std(dim=0, correction=0)
     varies = theirs.amin(dim=0) < theirs.amax(dim=0)
-    costs = torch.cdist(*((x / deviation)[:, varies] for x in (ours, theirs))) ** 2
+    costs = torch.cdist((ours / deviation)[:, varies], (theirs / deviation)[:, varies]) ** 2
     return Laid(array_of(costs) / max(2 * int(varies.sum()), 1), hops[0] / scale, hops[1] / scale)
 
 
