@@ -1,4 +1,4 @@
-"""Every distance equals an independent judge, is 0 for the reference, and does not mind how nodes are ordered."""
+"""Every distance equals a judge, is 0 for the reference, and does not mind how nodes are ordered."""
 
 from __future__ import annotations
 

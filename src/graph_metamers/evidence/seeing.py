@@ -21,6 +21,7 @@ from graph_metamers.randomness import generator_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from graph_metamers.inputs import StructureVariables
     from graph_metamers.types import Graph
 

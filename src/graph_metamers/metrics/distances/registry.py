@@ -12,6 +12,7 @@ from graph_metamers.graphs.feature_kind import infer_feature_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from torch import Tensor
 
 Kind = Literal["features", "structure", "both"]
@@ -22,7 +23,7 @@ Chance = Literal["shuffled", "resampled", "rewired", "random_edges", "shuffled_a
 
 CHANCES: Mapping[Chance, str] = {
     "shuffled": "every feature shuffled over the nodes, each on its own: same values, nothing else in common",
-    "resampled": "every feature drawn anew from the reference's values of it, with replacement: another sample",
+    "resampled": "every feature drawn anew, with replacement, from the reference's values: another sample",
     "rewired": "a random graph in which every node keeps its degree (configuration model)",
     "random_edges": "a random graph with as many edges",
     "shuffled_and_rewired": "features shuffled over the nodes, and a random graph with the same degrees",

@@ -38,8 +38,8 @@ class Laid:
     Attributes
     ----------
     features
-        Cost of laying node i on node j, float64 [n, n]: half the mean squared difference of their features, each
-        in units of its standard deviation.
+        Cost of laying node i on node j, float64 [n, n]: half the mean squared difference of their features,
+        each in units of its standard deviation.
     hops, reference_hops
         Hops between the nodes of each, over the root mean square in the reference, float64 [n, n].
     """
@@ -75,8 +75,8 @@ class FusedGromovWasserstein(StructureDistance):
 
     name = "fused_gromov_wasserstein"
     text = (
-        "How badly the nodes of one graph can be laid on those of the other so that features and hops between "
-        "nodes fit, in equal parts (fused Gromov-Wasserstein; the best of two local searches, an upper bound)."
+        "How badly the nodes of one graph can be laid on those of the other so that features and hops "
+        "between nodes fit, in equal parts (fused Gromov-Wasserstein; best of two local searches, an upper bound)."
     )
     kind: ClassVar[Kind] = "both"
     unit = "standard deviations of features, and hops over their root mean square"
