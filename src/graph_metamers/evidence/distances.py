@@ -144,7 +144,7 @@ def measure_distances(
     Notes
     -----
     Every distance costs 1 + `draws` measurements. On Cora (2708 nodes, 1433 words) all that need no model
-    take some ten seconds. Chance assumes that all features and all edges may vary. Source: *ours*, unless the
+    take most of a minute. Chance assumes that all features and all edges may vary. Source: *ours*, unless the
     distance's own text names one; what each means and when it misleads is in the documentation.
 
     Examples

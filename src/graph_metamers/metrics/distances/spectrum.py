@@ -193,7 +193,7 @@ class Spectrum(StructureDistance):
         value, noise = distance_of(*differences(first, second, self.steps))
         coarse, _ = distance_of(*differences(first, second, self.steps // 2))
         method = (
-            f"sampled: stochastic Lanczos, {self.probes} probes of {self.steps} steps; error by jackknife, and "
-            "by what half of the steps would change"
+            f"sampled: stochastic Lanczos, {self.probes} probes of {self.steps} steps; error by jackknife "
+            "and by what half of the steps would change"
         )
         return Reading(value, method, float(np.hypot(noise, value - coarse)))

@@ -75,8 +75,8 @@ class FusedGromovWasserstein(StructureDistance):
 
     name = "fused_gromov_wasserstein"
     text = (
-        "How badly the nodes of one graph can be laid on those of the other so that features and hops "
-        "between nodes fit, in equal parts (fused Gromov-Wasserstein; best of two local searches, an upper bound)."
+        "How badly the nodes of one graph can be laid on those of the other so that features and hops between "
+        "nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper bound."
     )
     kind: ClassVar[Kind] = "both"
     unit = "standard deviations of features, and hops over their root mean square"
@@ -86,7 +86,7 @@ class FusedGromovWasserstein(StructureDistance):
     is_aligned = True  # one search starts with every node laid on itself
 
     weight: float = 0.5
-    most_nodes: int = 500
+    most_nodes: int = 200
 
     def _why_not_here(self, changed: Seen, reference: Seen) -> str:  # noqa: ARG002
         if not any(x.numel() for x in reference.features):
