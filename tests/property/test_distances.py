@@ -1,4 +1,4 @@
-"""Every distance equals an independent judge, is 0 for the reference, and does not mind the order of the nodes."""
+"""Every distance equals a judge, is 0 for the reference, and does not mind how nodes are ordered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BINARY = ("idf_cosine", "jaccard")
 SEARCHED = ("cut", "fused_gromov_wasserstein")  # found by a search: judged in their own way
 
 graphs = st.builds(
-    lambda *given: drawn(*given),
+    lambda *given: drawn(*given),  # noqa: PLW0108 (defined below)
     st.integers(0, 10**6),
     st.integers(3, 9),
     st.floats(0.2, 0.9),

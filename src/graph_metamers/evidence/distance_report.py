@@ -29,7 +29,7 @@ class MeasuredDistance:
     raw
         The distance in its unit; where there are only bounds, the lower one.
     low, high
-        What the true value lies between: bounds, or of a sample 1.96 standard errors to each side; else `raw`.
+        What the true value lies between: bounds, or for a sample 1.96 standard errors each way; else `raw`.
     error
         Standard error of a sampled value; 0 where nothing was sampled.
     method

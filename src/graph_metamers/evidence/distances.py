@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ from graph_metamers.reading import ModelView
 from graph_metamers.synthesis import Metamer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
     from graph_metamers.types import Forward, Graph, Transform
@@ -121,8 +122,8 @@ def measure_distances(
         Which distances, as `list_distances` names them; default: all that apply. Of features, edges or both
         that are those of the reference, none is measured then if the rest has changed.
     model, layer
-        For the two distances that are about a layer, `visible` and `null_space`: the model, not changed, and the
-        name of the layer; default, for a metamer: the layer that it matches, if that is one.
+        For the two distances that are about a layer, `visible` and `null_space`: the model, not changed, and
+        the name of the layer; default, for a metamer: the layer that it matches, if that is one.
     forward, transform
         How the model is called; see `activations`.
     draws
@@ -142,8 +143,8 @@ def measure_distances(
 
     Notes
     -----
-    Every distance costs 1 + `draws` measurements. On Cora (2708 nodes, 1433 words) all that need no model take
-    some seconds. Chance assumes that all features and all edges may vary. Source: *ours*, unless the
+    Every distance costs 1 + `draws` measurements. On Cora (2708 nodes, 1433 words) all that need no model
+    take most of a minute. Chance assumes that all features and all edges may vary. Source: *ours*, unless the
     distance's own text names one; what each means and when it misleads is in the documentation.
 
     Examples

@@ -203,8 +203,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "idf_cosine_distance": (
         "Cosine distance, rare words first",
-        "One minus the cosine between a node's words before and after, each weighing more the fewer nodes have "
-        "it; mean over nodes, 0 to 1.",
+        "One minus the cosine between a node's words before and after, each weighing more the fewer nodes "
+        "have it; mean over nodes, 0 to 1.",
     ),
 }
 """Name of a measure -> what a reader sees, and one sentence: what it says, unit, range."""
@@ -236,8 +236,8 @@ EDGE_TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "spectrum_distance": (
         "Spectrum moved",
-        "How far the eigenvalues of the normalised Laplacian have moved on average, 0 to 2; of graphs with more "
-        "than 1500 nodes as random probes see them.",
+        "How far the eigenvalues of the normalised Laplacian have moved on average, 0 to 2; of graphs with "
+        "more than 1500 nodes as random probes see them.",
     ),
 }
 """The same where edges vary, for names that are there for edges alone or mean something else for them."""

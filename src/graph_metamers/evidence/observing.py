@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 OF_FEATURES = ("standardised_rms", "idf_cosine")
 OF_EDGES = ("weisfeiler_leman_class", "spectrum")
-"""Distances of the list that every audit measures: those that tell something that the others do not, quickly."""
+"""Distances of the list that every audit measures: those that quickly tell what the others do not."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from graph_metamers.metrics.distances import Chance, Seen
 from graph_metamers.randomness import generator_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graph_metamers.inputs import StructureVariables
     from graph_metamers.types import Graph
 

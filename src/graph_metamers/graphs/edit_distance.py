@@ -24,8 +24,8 @@ def edit_distance(edge_index: NDArray[np.int64], other: NDArray[np.int64], num_n
     Notes
     -----
     The graph edit distance at unit costs without labels: with as many nodes, to take one away and add another
-    is never cheaper than to rename it. Exact, by branch and bound over all orders; worse than exponential time,
-    so for about a dozen nodes at the most.
+    is never cheaper than to rename it. Exact, by branch and bound over all orders; worse than exponential
+    time, so for about a dozen nodes at the most.
     """
     from graph_metamers.graphs.edit_distance_kernel import (  # noqa: PLC0415 (numba loads slowly)
         fewest_changes,

@@ -11,8 +11,8 @@ def fewest_changes(first, second, best):  # type: ignore[no-untyped-def]
     """Fewest entries in which two matrices differ, over all orders of one's rows and columns; `best` if more.
 
     Depth first: node k of the first is laid on each free node of the second. A branch is left where what
-    differs already, and what has to differ still, is not less than the best. Entries between a node that is laid
-    and all that are not differ at least by the difference of their numbers, and so do those among the latter.
+    differs already, and what has to differ still, is not less than the best. Entries between a node that is
+    laid and all that are not differ at least by the difference of their numbers, and so do those among these.
     """
     n = first.shape[0]
     chosen = np.full(n, -1, dtype=np.int64)

@@ -68,7 +68,7 @@ class VisibleSpace:
         return SplitDistance(visible, hidden, ratio.sqrt())
 
     def lengths(self, graph: Graph, variables: Variables) -> tuple[tuple[float, float], tuple[float, float]]:
-        """||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, in units of the features, each with its chance level.
+        """||(X' - X) Q||_F and ||(X' - X)(I - Q Q^T)||_F, in units of the features, each with its chance.
 
         Parameters
         ----------
@@ -84,9 +84,9 @@ class VisibleSpace:
         return (seen**0.5, chance**0.5), (hidden**0.5, hidden_chance**0.5)
 
     def _squares(self, graph: Graph, variables: Variables) -> dict[str, tuple[Tensor, ...]]:
-        """Slot -> squared length of every row's change inside, its chance level, and both outside, [n] each."""
+        """Slot -> squared length of every row's change inside, its chance, and both outside, [n] each."""
         changed = read_features(graph)
-        squares = {}
+        squares: dict[str, tuple[Tensor, ...]] = {}
         for slot, values in variables.values.items():
             basis = self.bases[slot]
             x, mutable = values.reference.double(), values.mutable

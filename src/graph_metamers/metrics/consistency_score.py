@@ -24,9 +24,9 @@ class Consistency:
 
     Notes
     -----
-    The paper's exact formula was not available to us: this one is *ours*. It is high where both agree, and that
-    is so *also where both differ*: a search that found nothing scores as well as a model that lets nothing by.
-    So it is never given without its two parts, and is no headline.
+    The paper's exact formula was not available to us: this one is *ours*. It is high where both agree, and
+    that is so *also where both differ*: a search that found nothing scores as well as a model that lets
+    nothing by. So it is never given without its two parts, and is no headline.
     """
 
     match: float

@@ -108,7 +108,8 @@ def local_clustering(joined: csr_array, nodes: NDArray[np.int64]) -> NDArray[np.
         rows = joined[nodes[first : first + ROWS_AT_ONCE]]
         closed[first : first + ROWS_AT_ONCE] = (rows @ joined).multiply(rows).sum(axis=1)
     pairs = degrees * (degrees - 1)
-    return np.divide(closed, pairs, out=np.zeros(len(nodes)), where=pairs > 0)
+    shares: NDArray[np.float64] = np.divide(closed, pairs, out=np.zeros(len(nodes)), where=pairs > 0)
+    return shares
 
 
 def _keys(edge_index: Tensor, num_nodes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -1,4 +1,4 @@
-"""How far apart two distributions of numbers are: Wasserstein-1, the area between their distribution functions.
+"""How far apart two distributions of numbers are: Wasserstein-1, the area between their distribution curves.
 
 In units of the numbers: how far each would have to be moved, on average, to turn one into the other.
 """
@@ -33,29 +33,3 @@ def wasserstein_by_column(values: NDArray[Any], others: NDArray[Any]) -> NDArray
     ours, theirs = (np.asarray(part, dtype=np.float64).reshape(len(part), -1) for part in (values, others))
     distances: NDArray[np.float64] = np.abs(np.sort(ours, axis=0) - np.sort(theirs, axis=0)).mean(axis=0)
     return distances
-
-
-def wasserstein_of_weighted(
-    values: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    others: NDArray[np.float64],
-    other_weights: NDArray[np.float64],
-) -> float:
-    """Distance between two distributions on finitely many numbers.
-
-    Parameters
-    ----------
-    values, others
-        [a] and [b], in any order.
-    weights, other_weights
-        Their probabilities, [a] and [b], at least 0; each sums to 1.
-
-    Notes
-    -----
-    O((a + b) log(a + b)).
-    """
-    places = np.concatenate([values, others])
-    steps = np.concatenate([weights, -other_weights])
-    order = np.argsort(places, kind="stable")
-    between = np.cumsum(steps[order])[:-1]
-    return float(np.abs(between) @ np.diff(places[order]))

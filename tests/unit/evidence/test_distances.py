@@ -121,8 +121,8 @@ def test_without_classes_and_features():
     assert report.left_out["cosine"] == "the graph has no node features"
     with pytest.raises(gm.ParameterError, match="no class for every node"):
         gm.measure_distances(bare, bare, names=["weisfeiler_leman_class"])
+    lonely = Data(x=reference.x, edge_index=torch.empty(2, 0, dtype=torch.long))
     with pytest.raises(gm.ParameterError, match="no edges"):
-        lonely = Data(x=reference.x, edge_index=torch.empty(2, 0, dtype=torch.long))
         gm.measure_distances(lonely, lonely, names=["edge_jaccard"])
 
 

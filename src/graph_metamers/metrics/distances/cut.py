@@ -1,15 +1,15 @@
 """Cut distance between two graphs on the same nodes, from below and from above.
 
-For sets S and T of nodes, let e(S, T) be the number of edges from S into T. The *labelled cut distance* is the
-largest |e'(S, T) - e(S, T)| over all S and T, here over the mean number of edges of the two graphs (over n^2
-it would vanish for sparse graphs). No graph of more than some twenty nodes can be searched for it (it is
+For sets S and T of nodes, let e(S, T) be the number of edges from S into T. The *labelled cut distance* is
+the largest |e'(S, T) - e(S, T)| over all S and T, here over the mean number of edges of the two graphs (over
+n^2 it would vanish for sparse graphs). No graph of more than some twenty nodes can be searched for it (it is
 NP-hard), so there are two ends:
 
 - from below, the best pair S, T that a search has found: such a pair exists;
 - from above, a bound that no pair exceeds, by the largest singular value of the difference of the matrices.
 
-The labelled distance is itself an upper bound of the cut distance that allows the nodes of one graph to be put
-in another order first. Of that one the lower end says nothing.
+The labelled distance is itself an upper bound of the cut distance that allows the nodes of one graph to be
+put in another order first. Of that one the lower end says nothing.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 256  # what a processor holds near: larger blocks take three times as long
 
 
 @register
@@ -130,9 +130,9 @@ class StandardisedRms(FeatureDistance):
         total, count = 0.0, 0
         for ours, theirs in zip(changed.features, reference.features, strict=True):
             varies = _varies(theirs)
-            deviation = theirs[:, varies].double().std(dim=0, correction=0)
+            scale = torch.where(varies, 1 / theirs.double().std(dim=0, correction=0), 0.0)
             for x, y in _blocks(ours, theirs):
-                total += float((((x - y)[:, varies] / deviation) ** 2).sum())
+                total += float(((x - y) * scale).square().sum())
             count += len(theirs) * int(varies.sum())
         return Reading(math.sqrt(total / count))
 
@@ -200,8 +200,8 @@ def _mean_row_distance(
 
 def _blocks(ours: Tensor, theirs: Tensor, rows: int = ROWS_AT_ONCE) -> Iterator[tuple[Tensor, Tensor]]:
     """Some rows of both after the other, float64: all of a large graph do not fit a second time."""
-    for x, y in zip(ours.split(max(rows, 1)), theirs.split(max(rows, 1)), strict=True):
-        yield x.double(), y.double()
+    for first in range(0, len(theirs), max(rows, 1)):
+        yield ours[first : first + rows].double(), theirs[first : first + rows].double()
 
 
 def _varies(x: Tensor) -> Tensor:

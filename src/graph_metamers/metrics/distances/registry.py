@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from graph_metamers.graphs.feature_kind import infer_feature_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 Kind = Literal["features", "structure", "both"]
@@ -22,7 +23,7 @@ Chance = Literal["shuffled", "resampled", "rewired", "random_edges", "shuffled_a
 
 CHANCES: Mapping[Chance, str] = {
     "shuffled": "every feature shuffled over the nodes, each on its own: same values, nothing else in common",
-    "resampled": "every feature drawn anew from the reference's values of it, with replacement: another sample",
+    "resampled": "every feature drawn anew, with replacement, from the reference's values: another sample",
     "rewired": "a random graph in which every node keeps its degree (configuration model)",
     "random_edges": "a random graph with as many edges",
     "shuffled_and_rewired": "features shuffled over the nodes, and a random graph with the same degrees",
@@ -158,7 +159,7 @@ class Distance(ABC):
 class FeatureDistance(Distance):
     """A distance that looks at the features alone."""
 
-    kind = "features"
+    kind: ClassVar[Kind] = "features"
     chance: ClassVar[Chance] = "shuffled"
     is_aligned = True
 
@@ -175,7 +176,7 @@ class FeatureDistance(Distance):
 class StructureDistance(Distance):
     """A distance that looks at the edges alone, and where it says so at the classes of nodes."""
 
-    kind = "structure"
+    kind: ClassVar[Kind] = "structure"
     chance: ClassVar[Chance] = "rewired"
 
     def why_not(self, changed: Seen, reference: Seen) -> str:

@@ -67,8 +67,8 @@ class Clustering(StructureDistance):
     Parameters
     ----------
     most_work
-        Up to so many pairs of neighbours it is exact; above that a sample of nodes is looked at, the same ones
-        in both graphs.
+        Up to so many pairs of neighbours it is exact; above that a sample of nodes is looked at, the same
+        ones in both graphs.
     """
 
     name = "clustering"

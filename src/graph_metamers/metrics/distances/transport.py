@@ -38,8 +38,8 @@ class Laid:
     Attributes
     ----------
     features
-        Cost of laying node i on node j, float64 [n, n]: half the mean squared difference of their features, each
-        in units of its standard deviation.
+        Cost of laying node i on node j, float64 [n, n]: half the mean squared difference of their features,
+        each in units of its standard deviation.
     hops, reference_hops
         Hops between the nodes of each, over the root mean square in the reference, float64 [n, n].
     """
@@ -56,7 +56,7 @@ def laid(changed: Seen, reference: Seen) -> Laid:
     ours, theirs = (seen.features[0].double() for seen in (changed, reference))
     deviation = theirs.std(dim=0, correction=0)
     varies = theirs.amin(dim=0) < theirs.amax(dim=0)
-    costs = torch.cdist(*((x / deviation)[:, varies] for x in (ours, theirs))) ** 2
+    costs = torch.cdist((ours / deviation)[:, varies], (theirs / deviation)[:, varies]) ** 2
     return Laid(array_of(costs) / max(2 * int(varies.sum()), 1), hops[0] / scale, hops[1] / scale)
 
 
@@ -76,7 +76,7 @@ class FusedGromovWasserstein(StructureDistance):
     name = "fused_gromov_wasserstein"
     text = (
         "How badly the nodes of one graph can be laid on those of the other so that features and hops between "
-        "nodes fit, in equal parts (fused Gromov-Wasserstein; the best of two local searches, an upper bound)."
+        "nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper bound."
     )
     kind: ClassVar[Kind] = "both"
     unit = "standard deviations of features, and hops over their root mean square"
@@ -86,7 +86,7 @@ class FusedGromovWasserstein(StructureDistance):
     is_aligned = True  # one search starts with every node laid on itself
 
     weight: float = 0.5
-    most_nodes: int = 500
+    most_nodes: int = 200
 
     def _why_not_here(self, changed: Seen, reference: Seen) -> str:  # noqa: ARG002
         if not any(x.numel() for x in reference.features):
