@@ -104,7 +104,7 @@ class WithLabelPropagation(nn.Module):
     """
 
     labels: Tensor
-    train: Tensor
+    nodes: Tensor
 
     def __init__(
         self, model: nn.Module, dataset: Dataset, *, num_layers: int = 50, alpha: float = 0.7
@@ -117,13 +117,13 @@ class WithLabelPropagation(nn.Module):
             check_real("alpha", alpha, low=0.0, high=1.0, high_included=True),
         )
         train = dataset.split.train
-        self.register_buffer("train", train)
+        self.register_buffer("nodes", train)
         self.register_buffer("labels", F.one_hot(dataset.graph.y[train], dataset.num_classes).float())
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Return logits, [num_nodes, classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
         told = self.model(x, edge_index).softmax(dim=1)
-        told = told.index_copy(0, self.train, self.labels.to(told.dtype))
+        told = told.index_copy(0, self.nodes, self.labels.to(told.dtype))
         spread = self.propagate(told, edge_index).clamp(min=_SMALLEST).log()
         logits: Tensor = spread - spread.mean(dim=1, keepdim=True)
         return logits
