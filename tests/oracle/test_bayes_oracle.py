@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch_geometric.nn.models import LabelPropagation
 
 import graph_metamers as gm
 from graph_metamers.evidence.bayes_oracle import closed_form_accuracy
@@ -133,3 +134,6 @@ def test_label_propagation_behind_a_model_is_the_formula(dataset):
     expected = told.clamp(max=1, min=1e-6).log()
     expected = expected - expected.mean(dim=1, keepdim=True)
     torch.testing.assert_close(spread(graph.x, graph.edge_index), expected, rtol=1e-4, atol=1e-4)
+    pyg = LabelPropagation(3, 0.6)(start, graph.edge_index).clamp(min=1e-6).log()
+    pyg = pyg - pyg.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(spread(graph.x, graph.edge_index), pyg, rtol=1e-4, atol=1e-4)
