@@ -57,7 +57,7 @@ class OracleModel(nn.Module):
         return torch.cat([-log_odds / 2, log_odds / 2], dim=1)
 
 
-class _SumOfNeighbours(MessagePassing):
+class _SumOfNeighbours(MessagePassing):  # type: ignore[misc]
     """Sum of what neighbours hold, weighted if there are weights."""
 
     def __init__(self) -> None:
