@@ -139,7 +139,7 @@ class _Forest:
     ) -> _Forest:
         count, size = len(fields), len(cutset)
         numbers = np.arange(2**size)[:, None] >> np.arange(size) & 1
-        cut_signs: NDArray[np.float64] = 2.0 * numbers - 1
+        cut_signs: NDArray[np.float64] = np.where(numbers == 1, 1.0, -1.0)
         place = {node: number for number, node in enumerate(cutset.tolist())}
         shifted = np.repeat(fields[None], len(cut_signs), axis=0)
         base = cut_signs @ fields[cutset]
