@@ -145,7 +145,7 @@ def _output(folder: Path, name: str, training: int, graph: Arrays, reference: Ar
         return output
     told, train = output.softmax(dim=1), torch.from_numpy(reference["train"])
     told[train] = torch.nn.functional.one_hot(torch.from_numpy(reference["y"])[train], 2).double()
-    spread = LabelPropagation(50, 0.7)(told, edges).clamp(min=1e-6).log()
+    spread = LabelPropagation(10, 0.7)(told, edges).clamp(min=1e-6).log()
     return spread - spread.mean(dim=1, keepdim=True)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch_geometric.nn.models import LabelPropagation
 
 import graph_metamers as gm
 from graph_metamers.evidence.bayes_oracle import closed_form_accuracy
@@ -61,13 +62,13 @@ def test_where_all_others_are_told_both_readings_agree():
 def test_its_accuracy_is_the_closed_form(K):
     """Means over independent graphs, of counts minus what the closed form says for each graph's classes."""
     differences = []
-    for seed in range(40):
+    for seed in range(20):
         dataset = gm.load_dataset("csbm", K=K, num_nodes=250, p=0.02, q=0.005, seed=seed)
         oracle = gm.BayesOracle.of(dataset)
         right = (oracle.predict(dataset.graph) == dataset.graph.y).double().mean()
         differences.append(float(right) - oracle.expected_accuracy())
     assert stats.ttest_1samp(differences, 0).pvalue > 0.001
-    assert abs(np.mean(differences)) < 0.01
+    assert abs(np.mean(differences)) < 0.02
 
 
 def test_the_closed_form_has_its_limits():
@@ -129,7 +130,10 @@ def test_label_propagation_behind_a_model_is_the_formula(dataset):
     start[train] = torch.nn.functional.one_hot(graph.y[train], 2).float()
     told = start
     for _ in range(3):
-        told = 0.6 * (scale[:, None] * adjacency * scale) @ told + 0.4 * start
+        told = (0.6 * (scale[:, None] * adjacency * scale) @ told + 0.4 * start).clamp(0, 1)
     expected = told.clamp(max=1, min=1e-6).log()
     expected = expected - expected.mean(dim=1, keepdim=True)
     torch.testing.assert_close(spread(graph.x, graph.edge_index), expected, rtol=1e-4, atol=1e-4)
+    pyg = LabelPropagation(3, 0.6)(start, graph.edge_index).clamp(min=1e-6).log()
+    pyg = pyg - pyg.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(spread(graph.x, graph.edge_index), pyg, rtol=1e-4, atol=1e-4)

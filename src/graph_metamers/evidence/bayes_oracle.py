@@ -125,10 +125,12 @@ class BayesOracle:
         """
         sizes = torch.bincount(self.labels, minlength=2).tolist()
         total = sum(sizes)
-        return sum(
-            size / total * closed_form_accuracy(self.block_model, size - 1, total - size)
-            for size in sizes
-            if size
+        return float(
+            sum(
+                size / total * closed_form_accuracy(self.block_model, size - 1, total - size)
+                for size in sizes
+                if size
+            )
         )
 
     def _require_nodes(self, graph: Graph) -> None:

@@ -31,7 +31,7 @@ def cutset_of(num_nodes: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     for one, other in pairs.tolist():
         neighbours[one].add(other)
         neighbours[other].add(one)
-    chosen = []
+    chosen: list[int] = []
     leaves = [node for node in range(num_nodes) if len(neighbours[node]) <= 1]
     while True:
         while leaves:  # nodes that are in no cycle are taken off from the outside
@@ -139,7 +139,7 @@ class _Forest:
     ) -> _Forest:
         count, size = len(fields), len(cutset)
         numbers = np.arange(2**size)[:, None] >> np.arange(size) & 1
-        cut_signs = 2.0 * numbers - 1
+        cut_signs: NDArray[np.float64] = np.where(numbers == 1, 1.0, -1.0)
         place = {node: number for number, node in enumerate(cutset.tolist())}
         shifted = np.repeat(fields[None], len(cut_signs), axis=0)
         base = cut_signs @ fields[cutset]

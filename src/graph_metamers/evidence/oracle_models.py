@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the field's own name)
 from torch_geometric.nn import MessagePassing
-from torch_geometric.nn.models import LabelPropagation
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from graph_metamers.parameters import check_integer, check_real
 from graph_metamers.training.scoring import require_node_level
@@ -57,19 +57,19 @@ class OracleModel(nn.Module):
         return torch.cat([-log_odds / 2, log_odds / 2], dim=1)
 
 
-class _SumOfNeighbours(MessagePassing):
-    """Sum of what neighbours hold."""
+class _SumOfNeighbours(MessagePassing):  # type: ignore[misc]
+    """Sum of what neighbours hold, weighted if there are weights."""
 
     def __init__(self) -> None:
         super().__init__(aggr="add")
 
-    def forward(self, values: Tensor, edge_index: Tensor) -> Tensor:
-        """Return sums, [n, d], of `values` [n, d] over `edge_index` [2, E]."""
-        sums: Tensor = self.propagate(edge_index, x=values)
+    def forward(self, values: Tensor, edge_index: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return sums, [n, d], of `values` [n, d] over `edge_index` [2, E] with `weights` [E]."""
+        sums: Tensor = self.propagate(edge_index, x=values, edge_weight=weights)
         return sums
 
-    def message(self, x_j: Tensor) -> Tensor:
-        return x_j
+    def message(self, x_j: Tensor, edge_weight: Tensor | None) -> Tensor:
+        return x_j if edge_weight is None else edge_weight[:, None] * x_j
 
 
 class ConstantModel(nn.Module):
@@ -104,7 +104,7 @@ class WithLabelPropagation(nn.Module):
     """
 
     labels: Tensor
-    train: Tensor
+    nodes: Tensor
 
     def __init__(
         self, model: nn.Module, dataset: Dataset, *, num_layers: int = 50, alpha: float = 0.7
@@ -112,18 +112,23 @@ class WithLabelPropagation(nn.Module):
         super().__init__()
         require_node_level(dataset)
         self.model = model
-        self.propagate = LabelPropagation(
-            check_integer("num_layers", num_layers, low=1),
-            check_real("alpha", alpha, low=0.0, high=1.0, high_included=True),
-        )
+        self.num_layers = check_integer("num_layers", num_layers, low=1)
+        self.alpha = check_real("alpha", alpha, low=0.0, high=1.0, high_included=True)
+        self.neighbours = _SumOfNeighbours()
         train = dataset.split.train
-        self.register_buffer("train", train)
+        self.register_buffer("nodes", train)
         self.register_buffer("labels", F.one_hot(dataset.graph.y[train], dataset.num_classes).float())
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Return logits, [num_nodes, classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
         told = self.model(x, edge_index).softmax(dim=1)
-        told = told.index_copy(0, self.train, self.labels.to(told.dtype))
-        spread = self.propagate(told, edge_index).clamp(min=_SMALLEST).log()
+        told = told.index_copy(0, self.nodes, self.labels.to(told.dtype))
+        # PyTorch Geometric's own `LabelPropagation` computes the same, but lets no gradient through.
+        edges, weights = gcn_norm(edge_index, num_nodes=len(x), add_self_loops=False, dtype=told.dtype)
+        spread = told
+        for _ in range(self.num_layers):
+            arrived = self.neighbours(spread, edges, weights)
+            spread = (self.alpha * arrived + (1 - self.alpha) * told).clamp(0, 1)
+        spread = spread.clamp(min=_SMALLEST).log()
         logits: Tensor = spread - spread.mean(dim=1, keepdim=True)
         return logits

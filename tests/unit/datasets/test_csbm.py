@@ -26,8 +26,9 @@ def test_the_defaults_are_those_of_gosch_et_al():
 def test_the_graph_is_undirected_without_loops_or_doubles():
     graph = load_dataset("csbm", seed=4).graph
     pairs = list(map(tuple, graph.edge_index.T.tolist()))
-    assert len(set(pairs)) == len(pairs)
-    assert all((b, a) in set(pairs) and a != b for a, b in pairs)
+    distinct = set(pairs)
+    assert len(distinct) == len(pairs)
+    assert all((b, a) in distinct and a != b for a, b in pairs)
     assert len(pairs) == 2 * nx.Graph(pairs).number_of_edges()
     assert graph.x.dtype == torch.float32
 

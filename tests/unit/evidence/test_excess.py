@@ -30,7 +30,11 @@ def excess(matched, flipped, by_noise):
 @pytest.mark.parametrize("vary", ["features", "structure", BOTH])
 def test_it_is_zero_for_the_oracle_itself(dataset, vary):
     model = gm.OracleModel(gm.BayesOracle.of(dataset))
-    found = gm.scaled_excess(model, dataset, vary=vary, seeds=range(2))
+    solver = {"structure": gm.Rewire(proposals=50), BOTH: gm.InTurn(rewire=gm.Rewire(proposals=50))}
+    budget = gm.Budget(steps=60)
+    found = gm.scaled_excess(
+        model, dataset, vary=vary, seeds=range(2), solver=solver.get(vary, "auto"), budget=budget
+    )
     assert not found.flipped.any()
     assert found.excess.estimate == 0
     assert (found.matched > 0).all()

@@ -30,23 +30,23 @@ class FeaturesOnly(nn.Module):
 
 def test_the_oracle_is_neither_over_robust_nor_unrobust(dataset):
     model = gm.OracleModel(gm.BayesOracle.of(dataset))
-    found = gm.over_robustness(model, dataset, samples=60)
+    found = gm.over_robustness(model, dataset, samples=40)
     assert found.over_values == (0.0,)
     assert found.adversarial_values == (1.0,)
     assert found.f1.estimate == 1
     assert found.model == found.bayes == found.both
     assert found.bayes[0] > 0
-    assert 0 < found.nodes[0] < 60
+    assert 0 < found.nodes[0] < 40
 
 
 def test_a_model_that_reads_no_edge_is_over_robust_up_to_the_cap(dataset):
     model = FeaturesOnly(dataset.block_model.mean)
-    found = gm.over_robustness(model, dataset, samples=60, max_changes=40)
+    found = gm.over_robustness(model, dataset, samples=25, max_changes=15)
     assert found.capped == found.nodes
     assert found.adversarial_values == (1.0,)
     assert found.over_values[0] == pytest.approx(1 - found.bayes[0] / found.model[0])
-    assert found.over_values[0] > 0.7
-    more = gm.over_robustness(model, dataset, samples=60, max_changes=80)
+    assert found.over_values[0] > 0.5
+    more = gm.over_robustness(model, dataset, samples=25, max_changes=30)
     assert more.over_values[0] > found.over_values[0]
 
 
@@ -57,7 +57,7 @@ def test_counts_are_those_of_adding_edges_one_by_one(dataset):
     model = gm.fit(gm.build_model("gcn", dataset), dataset).model.eval()
     signs = torch.cat([2 * dataset.graph.y - 1, torch.zeros(1, dtype=torch.int64)]).double()
     totals, nodes = [0.0, 0.0, 0.0], 0
-    for _ in range(25):
+    for _ in range(12):
         node = robustness._draw(oracle.block_model, dataset, "nearest", generator)
         truth = 2 * node.label - 1
         graph = node.joined(dataset, 0)
@@ -76,6 +76,7 @@ def test_counts_are_those_of_adding_edges_one_by_one(dataset):
                 (signs * edges).sum()
             )
 
+        @torch.no_grad()
         def network(graph):
             logits = model(graph.x, graph.edge_index)[200]
             return float(logits[1] - logits[0])
@@ -91,7 +92,7 @@ def test_counts_are_those_of_adding_edges_one_by_one(dataset):
         nodes += 1
         for place, count in enumerate((*counts, min(counts))):
             totals[place] += count / len(node.neighbours)
-    found = gm.over_robustness(model, dataset, samples=25, seed=7)
+    found = gm.over_robustness(model, dataset, samples=12, seed=7)
     assert found.nodes == (nodes,)
     assert (found.model[0], found.bayes[0], found.both[0]) == pytest.approx(
         [total / nodes for total in totals]
@@ -110,12 +111,12 @@ def test_candidates_are_of_the_other_class_nearest_first(dataset):
 
 def test_several_trainings_have_an_interval_and_one_has_none(dataset):
     models = [
-        gm.fit(gm.build_model("gcn", dataset, seed=s), dataset, seed=s, epochs=60).model for s in range(3)
+        gm.fit(gm.build_model("gcn", dataset, seed=s), dataset, seed=s, epochs=20).model for s in range(3)
     ]
-    found = gm.over_robustness(models, dataset, samples=30)
+    found = gm.over_robustness(models, dataset, samples=15)
     assert len(found.rows()) == 3
     assert found.over_robustness.low <= found.over_robustness.estimate <= found.over_robustness.high
-    one = gm.over_robustness(models[0], dataset, samples=30)
+    one = gm.over_robustness(models[0], dataset, samples=15)
     assert one.over_values[0] == found.over_values[0]
     assert math.isnan(one.over_robustness.low)
 
