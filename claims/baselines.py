@@ -94,7 +94,7 @@ def _judge_audit(judge: Judge, name: str, audit: gm.Audit) -> None:
         metamers = layer.measures["activation_loss"].value
         random = told[layer.name, "random_perturbation"]["activation_loss"]
         judge.claim(
-            f"{name}, {layer.name}: a random change of the same size has {random / metamers:.0f} times the loss",
+            f"{name}, {layer.name}: random changes of the same size have {random / metamers:.0f} times the loss",
             random > FARTHER * metamers,
         )
 
