@@ -114,8 +114,9 @@ def audit(
     Notes
     -----
     Takes `num_starts + num_untrained` searches per layer, one pass of the model per search and audited
-    layer, and some for the controls (see `Baseline`). What was found from the first start is kept as a graph, from the others as numbers for each node; while a layer is
-    searched, the features of all its starts are in memory.
+    layer, and some for the controls (see `Baseline`). What was found from the first start is kept as a graph,
+    from the others as numbers for each node; while a layer is searched, the features of all its starts are in
+    memory.
 
     Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
     `solver="auto"` is `Rewire(proposals=1000)` and the default budget `Budget(steps=200)`:

@@ -133,13 +133,15 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "null_space": (
         "null space alone",
-        "What the layer reads of the features stays exactly, and noise takes the place of the rest: no search "
-        "is needed. Where features have a range, as near to that as the range allows. One for each start.",
+        "What the layer reads of the features stays exactly, and noise takes the place of the rest: no "
+        "search is needed. Where features have a range, as near to that as the range allows. One for each "
+        "start.",
     ),
     "random_weights": (
         "the same search, random weights",
-        "The same architecture, reset and not trained, searched in the same way. Losses, predictions and "
-        "gates are of this untrained model, against its own.",
+        "The same architecture, reset and not trained, searched in the same way and for as many steps as the "
+        "longest search of the trained model took. Losses, predictions and gates are of this untrained model, "
+        "against its own.",
     ),
     "recomputed_edges": (
         "edges computed anew",
