@@ -94,7 +94,7 @@ def _judge_audit(judge: Judge, name: str, audit: gm.Audit) -> None:
         metamers = layer.measures["activation_loss"].value
         random = told[layer.name, "random_perturbation"]["activation_loss"]
         judge.claim(
-            f"{name}, {layer.name}: a random change of the same size has {random / metamers:.0f} times the loss",
+            f"{name}, {layer.name}: random changes as large have {random / metamers:.0f} times the loss",
             random > FARTHER * metamers,
         )
 
@@ -128,11 +128,11 @@ def _saved(audit: gm.Audit, name: str, layer: gm.LayerAudit, place: Path) -> lis
         graphs["flat_step"] = stepped(variables, seen.space, found, direction)
     seed = int(torch.randint(2**62, (), generator=generator_for("untrained", 0)))
     fresh = untrained_copy(model, seed=seed)
-    config = layer.metamer.config
+    steps = max(start.steps for start in layer.starts)
     proposals = gm.Rewire(proposals=1000)
     solver = {"structure": proposals, "both": gm.InTurn(rewire=proposals)}.get(name, "auto")
     graphs["random_weights"] = gm.generate(
-        fresh, graph, layer.name, vary=VARY[name], solver=solver, budget=gm.Budget(steps=config["steps"])
+        fresh, graph, layer.name, vary=VARY[name], solver=solver, budget=gm.Budget(steps=steps)
     ).graph
     for control, made in graphs.items():
         folder = place / control

@@ -64,6 +64,7 @@ def edge_audit(karate, karate_model) -> gm.Audit:
         num_starts=3,
         solver=gm.Rewire(proposals=100),
         budget=gm.Budget(steps=30),
+        num_untrained=1,
         name="GCN",
     )
 

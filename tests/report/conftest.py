@@ -21,7 +21,7 @@ def karate_fit(karate):
 @pytest.fixture(scope="session")
 def word_audit(karate, karate_fit):
     """Binary features with names, three starts; no metamer within the budget."""
-    return gm.audit(karate_fit, karate, budget=BUDGET, num_starts=3)
+    return gm.audit(karate_fit, karate, budget=BUDGET, num_starts=3, num_untrained=0)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def numeric(karate):
 def numeric_audit(numeric):
     # One start: no intervals.
     fit = gm.fit(gm.build_model("gcn", numeric, hidden_channels=4, seed=0), numeric, epochs=30, seed=0)
-    return gm.audit(fit, numeric, budget=BUDGET, num_starts=1)
+    return gm.audit(fit, numeric, budget=BUDGET, num_starts=1, num_untrained=0)
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +46,18 @@ def image_audits(digits):
     fits = [
         gm.fit(gm.build_model(name, digits, seed=0), digits, epochs=40, seed=0) for name in ("gcn", "sage")
     ]
-    return [gm.audit(fit, digits, budget=gm.Budget(steps=200), num_starts=3) for fit in fits]
+    return [gm.audit(fit, digits, budget=gm.Budget(steps=200), num_starts=3, num_untrained=1) for fit in fits]
 
 
 @pytest.fixture(scope="session")
 def chance_audit(numeric):
     """An untrained model: at chance."""
     audit = gm.audit(
-        gm.build_model("sage", numeric, seed=3), numeric, budget=gm.Budget(steps=5), num_starts=2
+        gm.build_model("sage", numeric, seed=3),
+        numeric,
+        budget=gm.Budget(steps=5),
+        num_starts=2,
+        num_untrained=0,
     )
     return with_at_chance(audit)
 

@@ -22,7 +22,7 @@ from graph_metamers.inputs.asking import varies_of
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.inputs.slots import HOMOGENEOUS
 from graph_metamers.randomness import generator_for
-from graph_metamers.synthesis import generate_many
+from graph_metamers.synthesis import Budget, generate_many
 from graph_metamers.synthesis.objectives import variables_for
 from graph_metamers.theory.jacobians import layer_readers
 
@@ -99,7 +99,7 @@ class ControlRuns:
             self._perturbed(observing, graphs),
             self._nearest(observing),
             *self._of_features(observing, graphs),
-            self._untrained(observing),
+            self._untrained(observing, metamers),
         ]
         if varies_of(self.variables) == "features" and has_edges_from_pixels(self.dataset):
             found.append(self._recomputed(observing, graphs))
@@ -179,22 +179,26 @@ class ControlRuns:
             return self._not_made("null_space", str(error))
         return self._made("null_space", self._observed(observing, [metamer.graph for metamer in found]))
 
-    def _untrained(self, observing: Observer) -> Baseline:
+    def _untrained(self, observing: Observer, metamers: Sequence[Metamer]) -> Baseline:
         if not self.num_untrained:
             return self._not_made("random_weights", NO_UNTRAINED)
+        steps = max(metamer.steps for metamer in metamers)
         try:
-            numbers = [self._searched(observing, seed) for seed in self.seeds[: self.num_untrained]]
+            numbers = [self._searched(observing, seed, steps) for seed in self.seeds[: self.num_untrained]]
         except GraphMetamersError as error:
             return self._not_made("random_weights", str(error))
         return self._made("random_weights", numbers)
 
-    def _searched(self, observing: Observer, seed: int) -> Mapping[str, float]:
-        """What the same search finds for one untrained copy, measured against that copy."""
+    def _searched(self, observing: Observer, seed: int, steps: int) -> Mapping[str, float]:
+        """What the same search finds for one untrained copy in so many steps, measured against that copy."""
+        budget = self.options["budget"]
+        options: SearchOptions = {
+            **self.options,
+            "budget": Budget(steps=steps, seconds=None if budget is None else budget.seconds),
+        }
         weights = int(torch.randint(2**62, (), generator=generator_for("untrained", seed)))
         fresh = untrained_copy(self.view.model, seed=weights)
-        (metamer,) = generate_many(
-            fresh, self.variables.reference, observing.layer, seeds=[seed], **self.options
-        )
+        (metamer,) = generate_many(fresh, self.variables.reference, observing.layer, seeds=[seed], **options)
         own = observer(
             replace(self.view, model=fresh),
             self.variables,

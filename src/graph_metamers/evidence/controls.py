@@ -133,13 +133,15 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "null_space": (
         "null space alone",
-        "What the layer reads of the features stays exactly, and noise takes the place of the rest: no search "
-        "is needed. Where features have a range, as near to that as the range allows. One for each start.",
+        "What the layer reads of the features stays exactly, and noise takes the place of the rest: no "
+        "search is needed. Where features have a range, as near to that as the range allows. One for each "
+        "start.",
     ),
     "random_weights": (
         "the same search, random weights",
-        "The same architecture, reset and not trained, searched in the same way. Losses, predictions and "
-        "gates are of this untrained model, against its own.",
+        "The same architecture, reset and not trained, searched in the same way and for as many steps as the "
+        "longest search of the trained model took. Losses, predictions and gates are of this untrained model, "
+        "against its own.",
     ),
     "recomputed_edges": (
         "edges computed anew",
@@ -154,21 +156,18 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> label, and what it is where features vary."""
 
+_CLOSER = "No node can pass gate 2 this way, since it asks to be closer than that. Nothing is random in it."
+_STANDS_IN = (
+    "Every node is replaced by the real node with the most similar activation at this layer; the distance"
+)
+_SWAPPED = "by swaps that keep every node's number of neighbours. One for each start."
+
 _OWN_MEANINGS: Mapping[tuple[str, str], str] = {
-    (
-        "random_perturbation",
-        "structure",
-    ): "As many edges as the search replaced are replaced at random, by swaps that keep every node's number "
-    "of neighbours. One for each start.",
-    (
-        "random_perturbation",
-        "both",
-    ): "Features are changed at random, every node's by as much as the search changed them, and as many edges "
-    "are replaced at random, by swaps that keep every node's number of neighbours. One for each start.",
-    ("nearest_item", "structure"): "Every node is replaced by the real node with the most similar activation "
-    "at this layer; the distance is that of the two nodes' neighbours. No node can pass gate 2 this way, since "
-    "it asks to be closer than that. Nothing is random in it.",
-    ("nearest_item", "both"): "Every node is replaced by the real node with the most similar activation at "
-    "this layer; the distance is that of the two nodes' features or neighbours, whichever is smaller. No node "
-    "can pass gate 2 this way, since it asks to be closer than that. Nothing is random in it.",
+    ("random_perturbation", "structure"): "As many edges as the search replaced are replaced at random, "
+    + _SWAPPED,
+    ("random_perturbation", "both"): "Features are changed at random, every node's by as much as the search "
+    "changed them, and as many edges are replaced at random, " + _SWAPPED,
+    ("nearest_item", "structure"): f"{_STANDS_IN} is that of the two nodes' neighbours. {_CLOSER}",
+    ("nearest_item", "both"): f"{_STANDS_IN} is that of the two nodes' features or neighbours, whichever is "
+    f"smaller. {_CLOSER}",
 }
