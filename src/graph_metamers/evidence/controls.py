@@ -140,8 +140,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "random_weights": (
         "the same search, random weights",
         "The same architecture, reset and not trained, searched in the same way and for as many steps as the "
-        "longest search of the trained model took. Losses, predictions and gates are of this untrained model, "
-        "against its own.",
+        "longest search of the trained model took. Losses, predictions and gates are of this untrained "
+        "model, against its own.",
     ),
     "recomputed_edges": (
         "edges computed anew",

@@ -35,8 +35,8 @@ class FlatDirections:
     y = lambda (J^T J + lambda I)^-1 z, for a random z: the component along a singular vector of J, the
     Jacobian of all items of the layer by the visible features of all nodes, is multiplied by
     lambda / (sigma^2 + lambda). What the layer does not see at first order stays, what it sees is filtered
-    the more, the better it is seen. lambda is that of `free_shares`: a change as large as unrelated features make passes if it
-    moves the layer by no more than the tolerance.
+    the more, the better it is seen. lambda is that of `free_shares`: a change as large as unrelated features
+    make passes if it moves the layer by no more than the tolerance.
 
     Attributes
     ----------
