@@ -75,8 +75,9 @@ class FusedGromovWasserstein(StructureDistance):
 
     name = "fused_gromov_wasserstein"
     text = (
-        "How badly the nodes of one graph can be laid on those of the other so that features and hops between "
-        "nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper bound."
+        "How badly the nodes of one graph can be laid on those of the other so that features and hops "
+        "between nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper "
+        "bound."
     )
     kind: ClassVar[Kind] = "both"
     unit = "standard deviations of features, and hops over their root mean square"

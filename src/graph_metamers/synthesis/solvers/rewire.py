@@ -179,7 +179,7 @@ class Rewire:
         )
         hot, cold = WARM * chance, COLD * chance
         point, status, reported, done = variables.point_of(guided.neighbours, guided.edges), None, 0, 0
-        for done in _annealing(rewirer, Schedule(proposals, hot, cold), search.seconds_left):  # noqa: B007
+        for done in _annealing(rewirer, Schedule(proposals, hot, cold), search.seconds_left):
             if (done - reported) * REPORTS < proposals and not search.is_late:
                 continue
             reported, point = done, variables.point_of(rewirer.neighbours, rewirer.edges)
