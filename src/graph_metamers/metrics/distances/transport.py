@@ -75,7 +75,7 @@ class FusedGromovWasserstein(StructureDistance):
 
     name = "fused_gromov_wasserstein"
     text = (
-        "How badly the nodes of one graph can be laid on those of the other so that features and hops between "
+        "How badly nodes of one graph can be laid on those of the other so that features and hops between "
         "nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper bound."
     )
     kind: ClassVar[Kind] = "both"
