@@ -29,7 +29,7 @@ def unasked(digits_fit, digits):
 
 
 def sight(audit, name, kind, share_lost):
-    """An observer who is right everywhere on the reference, and wrong on about that share of what was found."""
+    """An observer who is right on the whole reference, and wrong on about that share of what was found."""
     right = audit.labels.clone()
     found = []
     for start in range(STARTS):
