@@ -109,19 +109,20 @@ def excess(folder: Path) -> dict[str, dict[str, Any]]:
     """Model -> counts of every run and the ratio with its interval, from saved metamers and noise."""
     reference = load_file(folder / "reference.safetensors")
     before = _log_odds(reference) > 0
-    noise = {
-        int(path.stem.split("-")[1]): (_log_odds(reference, load_file(path)) > 0) != before
-        for path in folder.glob("noise-*.safetensors")
-    }
+    changed: dict[int, list[NDArray[np.bool_]]] = {}
+    for path in folder.glob("noise-*.safetensors"):
+        flips = (_log_odds(reference, load_file(path)) > 0) != before
+        changed.setdefault(int(path.stem.split("-")[1]), []).append(flips)
+    noise = {start: np.mean(flips, axis=0) for start, flips in changed.items()}
     rows: dict[str, dict[str, Any]] = {}
     for name, shape in json.loads((folder / "runs.json").read_text()).items():
-        counts = np.zeros((*shape, 3), dtype=int)
+        counts = np.zeros((*shape, 3))
         for training in range(shape[0]):
             for start in range(shape[1]):
                 found = load_file(folder / f"{name}-{training}-{start}.safetensors")
                 matched = _matched(folder, name, training, reference, found)
                 flipped = (_log_odds(reference, found) > 0) != before
-                each = matched.sum(), (matched & flipped).sum(), (matched & noise[start]).sum()
+                each = matched.sum(), (matched & flipped).sum(), noise[start][matched].sum()
                 counts[training, start] = each
         rows[name] = {"counts": counts.tolist(), "interval": _ratio(counts[..., 1], counts[..., 2])}
     return rows
@@ -149,7 +150,7 @@ def _output(folder: Path, name: str, training: int, graph: Arrays, reference: Ar
     return spread - spread.mean(dim=1, keepdim=True)
 
 
-def _ratio(above: NDArray[np.int64], below: NDArray[np.int64]) -> list[float]:
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> list[float]:
     """The ratio of the sums and its 95% interval: trainings are drawn, then starts, the same for all."""
     if not below.sum():
         return [float("nan")] * 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from graph_metamers.errors import ParameterError
@@ -16,7 +17,7 @@ from graph_metamers.inputs import resolve_variables, structure_of, structure_var
 from graph_metamers.inputs.asking import both_of
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.metrics.ratios import ratio_interval
-from graph_metamers.parameters import check_real, check_seeds
+from graph_metamers.parameters import check_integer, check_real, check_seeds
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import NODES
 from graph_metamers.synthesis import Budget, Metamer, generate_many
@@ -62,7 +63,8 @@ class ScaledExcess:
     flipped
         Those of them whose Bayes label is another than in the reference, int64 [training seeds, noise seeds].
     flipped_by_noise
-        The same nodes' changed Bayes labels in unconditioned noise, int64 [training seeds, noise seeds].
+        The same nodes' changed Bayes labels in unconditioned noise, float64 [training seeds, noise seeds]:
+        mean over several draws for each seed.
     level
         Of the intervals, which resample training seeds and noise seeds, never nodes.
     """
@@ -74,7 +76,7 @@ class ScaledExcess:
     judged: int
     matched: NDArray[np.int64]
     flipped: NDArray[np.int64]
-    flipped_by_noise: NDArray[np.int64]
+    flipped_by_noise: NDArray[np.float64]
     level: float = 0.95
 
     @cached_property
@@ -122,7 +124,7 @@ class ScaledExcess:
         ]
         return "\n".join(lines)
 
-    def _ratio(self, above: NDArray[np.int64], below: NDArray[np.int64]) -> Interval:
+    def _ratio(self, above: NDArray[Any], below: NDArray[Any]) -> Interval:
         return ratio_interval(above, below, level=self.level)
 
 
@@ -138,6 +140,7 @@ def scaled_excess(
     budget: Budget | None = None,
     tolerance: float = 1e-3,
     relative_error: float | None = None,
+    noise_draws: int = 8,
     level: float = 0.95,
     on_search: Callable[[int, int], None] | None = None,
 ) -> ScaledExcess:
@@ -154,7 +157,7 @@ def scaled_excess(
     vary
         `"features"`, `"structure"`, `("features", "structure")`, or objects for these, as in `generate`.
     seeds
-        Of the starts, the same for every model. Noise beside them is drawn anew, one for each seed.
+        Of the starts, the same for every model. Noise beside them is drawn anew.
     reading
         How the oracle reads a changed graph, `"conditional"` or `"belief_propagation"`.
     solver, budget, tolerance
@@ -162,6 +165,8 @@ def scaled_excess(
     relative_error
         Largest ||h'_v - h_v|| / ||h_v|| at which a node counts as matched; default: that of
         `Metamer.matched_items`, the root of ten times the tolerance, 0.1.
+    noise_draws
+        Noise for each seed, at least 1: costs no search, and makes the denominator surer.
     level
         Of the intervals.
     on_search
@@ -197,7 +202,7 @@ def scaled_excess(
     chosen = check_seeds("seeds", seeds)
     check_real("level", level, low=0.0, high=1.0, low_included=False)
     oracle = BayesOracle.of(dataset)
-    judge = _Judge.of(oracle, dataset.graph, reading, _noise_graphs(vary, dataset.graph, chosen))
+    judge = _Judge.of(oracle, dataset.graph, reading, _noise(vary, dataset.graph, chosen, noise_draws))
     found: list[list[Metamer]] = []
     for number, model in enumerate(several):
 
@@ -228,6 +233,7 @@ def oracle_figures(
     vary: Vary = "features",
     reading: Reading = "conditional",
     relative_error: float | None = None,
+    noise_draws: int = 8,
     level: float = 0.95,
 ) -> ScaledExcess:
     """The same for metamers that are there already.
@@ -240,7 +246,7 @@ def oracle_figures(
         For each training seed what `generate_many` returned, failed searches too; `[found]` for one model.
     vary
         What was varied, as it was given to `generate`: decides what noise is.
-    reading, relative_error, level
+    reading, relative_error, noise_draws, level
         As in `scaled_excess`.
 
     Returns
@@ -259,12 +265,12 @@ def oracle_figures(
     if not found or not found[0] or len({len(row) for row in found}) > 1:
         must = "at least one for each training seed, and as many for each"
         raise ParameterError("metamers", must, [len(row) for row in found])
-    noise = _noise_graphs(vary, dataset.graph, range(len(found[0])))
+    noise = _noise(vary, dataset.graph, range(len(found[0])), noise_draws)
     judge = _Judge.of(BayesOracle.of(dataset), dataset.graph, reading, noise)
     return judge.result(found, _varied(vary), relative_error, level)
 
 
-def unconditioned_noise(vary: Vary, graph: Graph, seed: int) -> Graph:
+def unconditioned_noise(vary: Vary, graph: Graph, seed: int, draw: int = 0) -> Graph:
     """A graph such as a search starts from, and which nothing is asked of: what chance alone makes.
 
     Features of every column's mean and deviation, a random graph with the same degrees, or both. The numbers
@@ -281,7 +287,7 @@ def unconditioned_noise(vary: Vary, graph: Graph, seed: int) -> Graph:
         if both is None
         else BothVariables(resolve_variables(both[0], graph), structure_variables(both[1], graph))
     )
-    return variables.discrete(variables.start("noise", generator_for("unconditioned noise", seed)))
+    return variables.discrete(variables.start("noise", generator_for(f"unconditioned noise {draw}", seed)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,7 +301,7 @@ class _Judge:
     judged
         Nodes that count, bool [n].
     noise
-        For each seed, nodes whose Bayes label noise changes, bool [n].
+        For each seed, share of draws of noise that change a node's Bayes label, float64 [n].
     """
 
     oracle: BayesOracle
@@ -305,10 +311,11 @@ class _Judge:
     noise: list[Tensor]
 
     @classmethod
-    def of(cls, oracle: BayesOracle, graph: Graph, reading: Reading, noise: Iterable[Graph]) -> _Judge:
+    def of(cls, oracle: BayesOracle, graph: Graph, reading: Reading, noise: Iterable[list[Graph]]) -> _Judge:
         before = oracle.predict(graph, reading=reading)
-        flips = [oracle.predict(one, reading=reading) != before for one in noise]
-        return cls(oracle, reading, before, oracle.judged(reading), flips)
+        flips = [[oracle.predict(one, reading=reading) != before for one in drawn] for drawn in noise]
+        shares = [torch.stack(one).double().mean(dim=0) for one in flips]
+        return cls(oracle, reading, before, oracle.judged(reading), shares)
 
     def result(
         self, found: list[list[Metamer]], varied: str, relative_error: float | None, level: float
@@ -330,22 +337,23 @@ class _Judge:
             self.reading,
             relative_error,
             int(self.judged.sum()),
-            counts[..., 0],
-            counts[..., 1],
+            counts[..., 0].astype(np.int64),
+            counts[..., 1].astype(np.int64),
             counts[..., 2],
             level,
         )
 
-    def _count(self, metamer: Metamer, noise: Tensor, relative_error: float) -> tuple[int, int, int]:
+    def _count(self, metamer: Metamer, noise: Tensor, relative_error: float) -> tuple[float, ...]:
         if metamer.items != NODES or len(metamer.item_loss) != len(self.before):
             raise ParameterError("metamers", "matched at all nodes of the data set's graph", metamer)
         matched = (metamer.item_loss.sqrt() <= relative_error).cpu() & self.judged
         flips = self.oracle.predict(metamer.graph, reading=self.reading) != self.before
-        return int(matched.sum()), int((matched & flips).sum()), int((matched & noise).sum())
+        return float(matched.sum()), float((matched & flips).sum()), float(noise[matched].sum())
 
 
-def _noise_graphs(vary: Vary, graph: Graph, seeds: Iterable[int]) -> Iterable[Graph]:
-    return (unconditioned_noise(vary, graph, seed) for seed in seeds)
+def _noise(vary: Vary, graph: Graph, seeds: Iterable[int], draws: int) -> Iterable[list[Graph]]:
+    check_integer("noise_draws", draws, low=1)
+    return ([unconditioned_noise(vary, graph, seed, draw) for draw in range(draws)] for seed in seeds)
 
 
 def _varied(vary: Vary) -> str:
