@@ -75,14 +75,8 @@ class FusedGromovWasserstein(StructureDistance):
 
     name = "fused_gromov_wasserstein"
     text = (
-<<<<<<< HEAD
-        "How badly the nodes of one graph can be laid on those of the other so that features and hops "
-        "between nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper "
-        "bound."
-=======
         "How badly nodes of one graph can be laid on those of the other so that features and hops between "
         "nodes fit, in equal parts (fused Gromov-Wasserstein): the best of two searches, an upper bound."
->>>>>>> dist
     )
     kind: ClassVar[Kind] = "both"
     unit = "standard deviations of features, and hops over their root mean square"
