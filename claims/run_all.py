@@ -11,7 +11,7 @@ from pathlib import Path
 
 TOPICS = (
     "digits", "cora", "evidence", "words", "structure", "both", "exact", "fronts", "certificate", "zoo",
-    "serving", "theory_dimension", "theory_activations", "commands", "bench", "bench_edges",
+    "serving", "theory_dimension", "theory_activations", "commands", "studies", "bench", "bench_edges",
 )  # fmt: skip
 
 
