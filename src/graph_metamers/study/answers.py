@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from graph_metamers.evidence.measures import interval_over_starts
 from graph_metamers.metrics.comparisons import PairedTest, holm, paired_test
 from graph_metamers.study.cells import ACCURACY, INVARIANCE, MODEL_SETTINGS, SETTINGS, Cell
 
@@ -238,8 +239,11 @@ def _compared(
     method: Any = "wilcoxon" if len(seeds) >= FEWEST_FOR_RANKS else "t"
 
     def test(measure: str) -> PairedTest:
-        ours, theirs = cell.by_seed(measure), base.by_seed(measure)
-        return paired_test([ours[s] for s in seeds], [theirs[s] for s in seeds], method=method)
+        ours, theirs = ([of.by_seed(measure)[seed] for seed in seeds] for of in (cell, base))
+        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+        # The bootstrap of two to four pairs would be far too narrow; this one is Student's there.
+        interval = interval_over_starts(differences, (-1.0, 1.0))
+        return replace(paired_test(ours, theirs, method=method), difference=interval)
 
     return Comparison(context, level, baseline, test(INVARIANCE), test(ACCURACY), float("nan"))
 

@@ -67,6 +67,9 @@ def test_comparisons_are_those_of_scipy(seeds, test):
     difference = np.subtract(elu, relu)
     assert row["cohens_d_z"] == pytest.approx(difference.mean() / difference.std(ddof=1))
     assert (row["level"], row["baseline"], row["num_pairs"]) == ("elu", "relu", seeds)
+    if test == "t":
+        ends = stats.t.interval(0.95, seeds - 1, difference.mean(), stats.sem(difference))
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(ends)
     assert row["accuracy_difference"] == pytest.approx(0)
 
 
