@@ -144,10 +144,11 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_second_time_takes_seconds(uninterrupted):
-    started = time.monotonic()
+    before = os.times().children_user
     told = ended(drive(uninterrupted))
     assert (told["computed"], told["found"]) == (0, 16)
-    assert time.monotonic() - started <= 10
+    # Of a processor: on the clock others count too, and claims/studies.py does that on a quiet machine.
+    assert os.times().children_user - before <= 10
 
 
 @pytest.mark.slow
