@@ -28,11 +28,11 @@ $(VENV)/.created:
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) hatchling editables
-	$(PIP) --no-build-isolation --editable '.[dev]'
+	$(PIP) --no-build-isolation --editable '.[dev,study]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	$(PIP) --no-build-isolation --editable '.[dev,docs]'
+	$(PIP) --no-build-isolation --editable '.[dev,study,docs]'
 	@touch $@
 
 demo: $(VENV)/.installed  ## Audit three trained networks on handwritten digits and write a report
@@ -51,7 +51,7 @@ check: $(VENV)/.installed  ## Format, lint, types, and the direction of imports
 	$(BIN)/lint-imports
 
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(PIP) --no-build-isolation --editable '.[dev,bench]'
+	$(PIP) --no-build-isolation --editable '.[dev,study,bench]'
 	@touch $@
 
 bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by side, and draw it (half an hour)

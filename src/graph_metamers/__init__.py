@@ -82,8 +82,17 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "load_weights",
         "save_model",
     ),
-    "report": ("write_report",),
+    "report": ("write_report", "write_study_report"),
     "storage": ("load_graph", "save_graph"),
+    "study": (
+        "FolderStore",
+        "StudyConfig",
+        "StudyStatus",
+        "Tally",
+        "run_study",
+        "study_config",
+        "study_status",
+    ),
     "synthesis": (
         "Adam",
         "Budget",
@@ -122,7 +131,16 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "volume_change",
         "whole_graph_dimension",
     ),
-    "training": ("FitResult", "Recipe", "Scores", "evaluate", "fit", "list_recipes", "training_recipe"),
+    "training": (
+        "FitResult",
+        "Perturbation",
+        "Recipe",
+        "Scores",
+        "evaluate",
+        "fit",
+        "list_recipes",
+        "training_recipe",
+    ),
 }
 """Folder -> the public names that live in it."""
 
@@ -330,8 +348,30 @@ if TYPE_CHECKING:
     from graph_metamers.reading import activations as activations
     from graph_metamers.reading import layers as layers
     from graph_metamers.report import write_report as write_report
+    from graph_metamers.report import write_study_report as write_study_report
     from graph_metamers.storage import load_graph as load_graph
     from graph_metamers.storage import save_graph as save_graph
+    from graph_metamers.study import (
+        FolderStore as FolderStore,
+    )
+    from graph_metamers.study import (
+        StudyConfig as StudyConfig,
+    )
+    from graph_metamers.study import (
+        StudyStatus as StudyStatus,
+    )
+    from graph_metamers.study import (
+        Tally as Tally,
+    )
+    from graph_metamers.study import (
+        run_study as run_study,
+    )
+    from graph_metamers.study import (
+        study_config as study_config,
+    )
+    from graph_metamers.study import (
+        study_status as study_status,
+    )
     from graph_metamers.synthesis import (
         LBFGS as LBFGS,
     )
@@ -436,6 +476,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.training import (
         FitResult as FitResult,
+    )
+    from graph_metamers.training import (
+        Perturbation as Perturbation,
     )
     from graph_metamers.training import (
         Recipe as Recipe,

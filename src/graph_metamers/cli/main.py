@@ -17,6 +17,7 @@ from graph_metamers.cli.inspecting import check, layers
 from graph_metamers.cli.listing import datasets, models
 from graph_metamers.cli.reporting import report
 from graph_metamers.cli.selftesting import selftest
+from graph_metamers.cli.studying import study_app
 from graph_metamers.cli.training import train
 from graph_metamers.errors import GraphMetamersError, UserError
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for function in (demo, datasets, models, train, layers, check, generate, audit, report, selftest):
     app.command()(verb(function))
+app.add_typer(study_app, name="study")
 
 
 @app.callback(invoke_without_command=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graph_metamers.training.fitting import fit
+from graph_metamers.training.perturbing import Perturbation
 from graph_metamers.training.recipes import Recipe, list_recipes, training_recipe
 from graph_metamers.training.results import FitConfig, FitResult, TrainingStep
 from graph_metamers.training.scoring import Scores, evaluate
@@ -10,6 +11,7 @@ from graph_metamers.training.scoring import Scores, evaluate
 __all__ = [
     "FitConfig",
     "FitResult",
+    "Perturbation",
     "Recipe",
     "Scores",
     "TrainingStep",

@@ -7,14 +7,16 @@ import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional as F  # noqa: N812 (the field's own name)
 
-from graph_metamers.errors import ModelError, RunFailedError
+from graph_metamers.errors import ModelError, ParameterError, RunFailedError
 from graph_metamers.parameters import MAX_SEED, check_integer, check_real
+from graph_metamers.randomness import generator_for
 from graph_metamers.reading.binding import call_model
+from graph_metamers.training.perturbing import Disturbance, Perturbation, check_drop_edge
 from graph_metamers.training.results import FitConfig, FitResult, ModelT, TrainingStep
 from graph_metamers.training.scoring import on_device_of, require_logits, require_node_level, score
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
     from graph_metamers.datasets import Dataset
-    from graph_metamers.types import Forward, Transform
+    from graph_metamers.types import Forward, Graph, Transform
 
 
 def fit(
@@ -36,6 +38,8 @@ def fit(
     learning_rate: float = 0.01,
     weight_decay: float = 1e-3,
     patience: int = 100,
+    perturbation: Perturbation | None = None,
+    drop_edge: float = 0.0,
     transform: Transform | None = None,
     forward: Forward | None = None,
     seed: int = 0,
@@ -60,12 +64,19 @@ def fit(
         L2 penalty of Adam on every parameter, >= 0.
     patience
         Stop after this many epochs without a lower validation loss, >= 1.
+    perturbation
+        A change of the graph that the model is trained on in place of the graph itself, anew in every epoch:
+        adversarial training, or its random control. Validation and scores are those of the graph itself.
+    drop_edge
+        Share of the edges that is dropped at random in every epoch, both directions of an edge together, in
+        [0, 1) (DropEdge, Rong et al. 2020); before the perturbation.
     transform
-        A PyTorch Geometric transform that the model's input goes through; applied once, before training.
+        A PyTorch Geometric transform that the model's input goes through; applied once, before training, and
+        in every pass over a perturbed graph.
     forward
         How to call the model, as `forward(model, graph)`; default: by the names of its parameters.
     seed
-        Of everything random in the training (dropout; a random transform).
+        Of everything random in the training (dropout; perturbations; a random transform).
     callbacks
         Called with a `TrainingStep` after every epoch. Whatever they raise, `KeyboardInterrupt` included,
         ends the training and reaches the caller, with everything of the caller's as it was.
@@ -87,7 +98,8 @@ def fit(
     Notes
     -----
     Each epoch costs a forward and a backward pass in train mode and a forward pass in eval mode; memory is
-    that of one full-batch backward pass.
+    that of one full-batch backward pass. `Perturbation(kind="pgd")` adds as many forward and backward passes
+    an epoch as it has steps.
     """
     config = FitConfig(
         epochs=check_integer("epochs", epochs, low=1),
@@ -95,13 +107,20 @@ def fit(
         weight_decay=check_real("weight_decay", weight_decay, low=0.0),
         patience=check_integer("patience", patience, low=1),
         seed=check_integer("seed", seed, low=0, high=MAX_SEED),
+        perturbation=_checked(perturbation),
+        drop_edge=check_drop_edge(drop_edge),
     )
     require_node_level(dataset)
+    if config.perturbation is not None:
+        config.perturbation.norm_for(dataset.graph.x)
     started = time.perf_counter()
     trained = copy.deepcopy(model)
     with _seeded(config.seed, trained), torch.enable_grad():
         graph = on_device_of(trained, dataset.graph)
-        run = _Run(trained, graph if transform is None else transform(graph), forward, dataset)
+        seen = graph if transform is None else transform(copy.copy(graph))
+        run = _Run(trained, seen, forward, dataset)
+        if config.perturbation is not None or config.drop_edge:
+            run.disturb(graph, transform, config)
         # The first call gives lazy parameters their shapes; Adam cannot hold them before.
         require_logits(run.logits(), dataset)
         _train(run, config, tuple(callbacks))
@@ -128,6 +147,32 @@ class _Run:
     best_epoch: int = 0
     best_loss: float = math.inf
     best_state: dict[str, Any] = field(default_factory=dict)
+    disturbance: Disturbance | None = None
+    transform: Transform | None = None
+
+    def disturb(self, graph: Graph, transform: Transform | None, config: FitConfig) -> None:
+        """Train on other graphs than the given one, which is the one before the transform."""
+        self.transform = transform
+        generator = generator_for("perturbation", config.seed)
+        self.disturbance = Disturbance(graph, config.perturbation, config.drop_edge, generator, self._loss_of)
+
+    def training_logits(self) -> Tensor:
+        """The model's output in train mode, with gradients, on what this epoch is trained on."""
+        if self.disturbance is None:
+            self.model.train()
+            return cast("Tensor", call_model(self.model, self.graph, forward=self.forward))
+        # In eval mode, or the search for the worst change would count in BatchNorm and draw dropout masks.
+        self.model.eval()
+        disturbed = self.disturbance.drawn(self.model)
+        self.model.train()
+        return self._logits_of(disturbed)
+
+    def _loss_of(self, graph: Graph) -> Tensor:
+        return self.loss(self._logits_of(graph), self.dataset.split.train)
+
+    def _logits_of(self, graph: Graph) -> Tensor:
+        logits = call_model(self.model, graph, forward=self.forward, transform=self.transform)
+        return cast("Tensor", logits)
 
     def loss(self, logits: Tensor, part: Tensor) -> Tensor:
         """Mean cross entropy on the nodes of one part of the split."""
@@ -168,9 +213,8 @@ def _train(run: _Run, config: FitConfig, callbacks: tuple[Callable[[TrainingStep
 
 
 def _update(run: _Run, optimizer: torch.optim.Optimizer) -> Tensor:
-    run.model.train()
+    logits = run.training_logits()
     optimizer.zero_grad()
-    logits = call_model(run.model, run.graph, forward=run.forward)
     loss = run.loss(logits, run.dataset.split.train)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -189,6 +233,12 @@ def _measured(run: _Run, epoch: int, train_loss: Tensor) -> TrainingStep:
             "(transform=NormalizeFeatures())"
         )
     return step
+
+
+def _checked(perturbation: object) -> Perturbation | None:
+    if perturbation is None or isinstance(perturbation, Perturbation):
+        return perturbation
+    raise ParameterError("perturbation", "a Perturbation, or None", perturbation)
 
 
 @contextmanager

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from torch import nn
 
 if TYPE_CHECKING:
+    from graph_metamers.training.perturbing import Perturbation
     from graph_metamers.training.scoring import Scores
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
+_SELDOM = frozenset({"perturbation", "drop_edge"})
+"""Settings that are only shown where there is something to show."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class FitConfig:
     weight_decay: float
     patience: int
     seed: int
+    perturbation: Perturbation | None = None
+    drop_edge: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -100,7 +107,8 @@ class FitResult(Generic[ModelT]):
     def _rows(self) -> list[tuple[str, str]]:
         verdict = " - AT CHANCE: not shown to be better than always answering the most frequent class"
         end = "stopped early" if self.stopped_early else "all epochs run"
-        settings = ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())
+        told = {name: value for name, value in asdict(self.config).items() if value or name not in _SELDOM}
+        settings = ", ".join(f"{name}={value}" for name, value in told.items())
         return [
             ("model", type(self.model).__name__),
             ("test", f"{self.scores.test}{verdict if self.at_chance else ''}"),

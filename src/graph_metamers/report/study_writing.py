@@ -1,0 +1,173 @@
+"""write_study_report(): one page about a study, and its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from graph_metamers import __version__
+from graph_metamers.errors import ParameterError
+from graph_metamers.report.numbers import number, percent
+from graph_metamers.report.plots import script_json
+from graph_metamers.report.study_figures import question_plots
+from graph_metamers.report.study_tables import comparison_rows, level_rows, write_tables
+from graph_metamers.report.theme import css_variables, recolouring
+from graph_metamers.report.writing import content_security_policy
+from graph_metamers.storage import atomic_file, ensure_writable
+from graph_metamers.study.answers import answers_of, leaderboard
+from graph_metamers.study.cells import cells_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from graph_metamers.study.answers import Answer
+
+PAGE = "study.html"
+
+
+def write_study_report(
+    rows: Sequence[dict[str, Any]],
+    folder: str | os.PathLike[str],
+    *,
+    name: str = "study",
+    description: str = "",
+) -> list[Path]:
+    """Write a page about a study and its tables into a folder.
+
+    Parameters
+    ----------
+    rows
+        From `rows_of`: finished runs, models and searches.
+    folder
+        Where to; made if it is not there. Older files of the same names are replaced.
+    name, description
+        Of the study.
+
+    Returns
+    -------
+    list of Path
+        The page (`study.html`, which needs no network), then `runs`, `comparisons`, `levels` and
+        `leaderboard` as CSV, LaTeX and Parquet.
+
+    Raises
+    ------
+    ParameterError
+        If there is no finished search among the rows.
+    OutputError
+        If the folder cannot be written.
+    """
+    target = Path(folder)
+    cells = cells_of(rows)
+    if not cells:
+        raise ParameterError("rows", "those of a study with a finished search", f"{len(rows)} rows without")
+    ensure_writable(target / PAGE)
+    answers, board = answers_of(cells), leaderboard(cells)
+    tables = {
+        "runs": list(rows),
+        "comparisons": comparison_rows(answers),
+        "levels": level_rows(answers),
+        "leaderboard": board,
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    files = [file for stem, content in tables.items() for file in write_tables(content, target / stem)]
+    with atomic_file(target / PAGE) as temporary:
+        page = render_study(answers, board, rows, files=files, name=name, description=description)
+        temporary.write_text(page, encoding="utf-8")
+    return [target / PAGE, *(target / file for file in files)]
+
+
+def render_study(
+    answers: Sequence[Answer],
+    board: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    *,
+    files: Sequence[str],
+    name: str,
+    description: str,
+) -> str:
+    """The page as one string."""
+    environment = Environment(
+        loader=PackageLoader("graph_metamers.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    own = environment.get_template("report.js").render(recolouring=script_json(json.dumps(recolouring())))
+    scripts = (get_plotlyjs(), own)
+    searches = [row for row in rows if row["kind"] == "metamer" and row.get("error") is None]
+    return environment.get_template("study.html.j2").render(
+        name=name,
+        description=description,
+        answers=[_section(answer) for answer in answers],
+        board=[_board_row(row) for row in board],
+        num_models=sum(row["kind"] == "model" for row in rows),
+        num_searches=len(searches),
+        num_failed=sum(row.get("error") is not None for row in rows),
+        num_metamers=sum(bool(row["is_metamer"]) for row in searches),
+        seeds=sorted({row["seed"] for row in searches}),
+        files=files,
+        version=__version__,
+        policy=content_security_policy(scripts),
+        style=Markup(environment.get_template("report.css").render(css_variables=css_variables)),  # noqa: S704
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 (plotly's script and ours, no data)
+    )
+
+
+def _section(answer: Answer) -> dict[str, Any]:
+    return {
+        "id": answer.question.id,
+        "heading": answer.question.heading,
+        "plots": question_plots(answer),
+        "comparisons": [_comparison_texts(row) for row in comparison_rows([answer])],
+    }
+
+
+def _comparison_texts(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "where": ", ".join(str(row[key]) for key in ("dataset", "model", "layer", "vary")),
+        "context": row["context"],
+        "what": f"{row['level']} against {row['baseline']}",
+        "pairs": str(row["num_pairs"]),
+        "difference": _points(row, "difference"),
+        "p": number(row["p_holm"], 3),
+        "effect": number(row["cohens_d_z"]),
+        "accuracy": _points(row, "accuracy_difference"),
+    }
+
+
+def _points(row: dict[str, Any], key: str) -> str:
+    """A difference of two shares with its interval, in points of a percent."""
+    return f"{100 * row[key]:+.1f} [{100 * row[key + '_low']:+.1f}, {100 * row[key + '_high']:+.1f}]"
+
+
+def _board_row(row: dict[str, Any]) -> dict[str, str]:
+    parts = [str(row["model"]), f"{row['num_layers']} layers", f"width {row['hidden_channels']}"]
+    parts += [str(row["activation"])] + (["residual"] if row["residual"] else [])
+    parts += [] if row["perturbation"] == "none" else [str(row["perturbation"])]
+    parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
+    parts += [] if row["weights"] == "trained" else ["random weights"]
+    return {
+        "dataset": str(row["dataset"]),
+        "vary": str(row["vary"]),
+        "model": ", ".join(parts),
+        "seeds": str(row["num_seeds"]),
+        "accuracy": _share(row, "test_accuracy"),
+        "at_chance": str(row["num_at_chance"]),
+        "first": f"{row['first_layer']}: {_share(row, 'first_passing_share')}",
+        "last": f"{row['last_layer']}: {_share(row, 'last_passing_share')}",
+        "found": percent(row["metamers_found"]),
+    }
+
+
+def _share(row: dict[str, Any], key: str) -> str:
+    low, high = row[f"{key}_low"], row[f"{key}_high"]
+    known = low == low  # noqa: PLR0124 (nan: there is no interval)
+    ends = f" [{percent(low)}, {percent(high)}]" if known else ""
+    return f"{percent(row[key])}{ends}"

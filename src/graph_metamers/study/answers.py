@@ -1,0 +1,257 @@
+"""What a study says about each of its questions: levels with intervals, and paired tests between them.
+
+A question is about one setting. Cells are compared that differ in this setting alone, seed by seed: the same
+first weights where shapes agree, the same split, the same starts of the searches. Accuracy is compared in the
+same way and stands beside, so that a model that merely became worse is seen to have become worse.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from graph_metamers.evidence.measures import interval_over_starts
+from graph_metamers.metrics.comparisons import PairedTest, holm, paired_test
+from graph_metamers.study.cells import ACCURACY, INVARIANCE, MODEL_SETTINGS, SETTINGS, Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+FEWEST_FOR_RANKS = 6
+"""With fewer pairs the smallest p-value of signed ranks is above 0.05, and the paired t test is taken."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes
+    ----------
+    id
+        Short name.
+    heading
+        The question, for people.
+    factors
+        The settings that may differ between compared cells.
+    """
+
+    id: str
+    heading: str
+    factors: tuple[str, ...]
+
+
+QUESTIONS = (
+    Question("architecture", "Does the architecture matter, layer by layer?", ("model",)),
+    Question("depth", "Does depth matter?", ("num_layers",)),
+    Question("width", "Does width matter?", ("hidden_channels",)),
+    Question("activation", "Does the activation function matter?", ("activation",)),
+    Question("residual", "Do residual connections matter?", ("residual",)),
+    Question(
+        "perturbation",
+        "Does adversarial training matter, against random changes of the same size?",
+        ("perturbation", "drop_edge"),
+    ),
+    Question(
+        "combinations",
+        "Do combinations do more than their parts?",
+        ("activation", "residual", "perturbation", "drop_edge"),
+    ),
+    Question("weights", "Does training matter, against random weights?", ("weights",)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two cells that differ in the question's setting alone.
+
+    Attributes
+    ----------
+    context
+        What both have in common: setting -> value.
+    level, baseline
+        What they differ in.
+    invariance, accuracy
+        level minus baseline, seed by seed.
+    p_holm
+        p-value of the invariance, corrected for all comparisons of the question.
+    """
+
+    context: Mapping[str, Any]
+    level: str
+    baseline: str
+    invariance: PairedTest
+    accuracy: PairedTest
+    p_holm: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the study has to say about a question.
+
+    Attributes
+    ----------
+    question
+        Which.
+    groups
+        Context -> level -> cell, each with two levels or more; contexts as (setting, value) pairs.
+    levels
+        All levels, in their order.
+    comparisons
+        Paired tests of each level against the first one; of adversarial training also against its control.
+    """
+
+    question: Question
+    groups: Mapping[tuple[tuple[str, Any], ...], Mapping[str, Cell]]
+    levels: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def answers_of(cells: Sequence[Cell]) -> list[Answer]:
+    """Answer every question of which the study has two levels or more."""
+    found = [_answer(question, cells) for question in QUESTIONS]
+    return [answer for answer in found if answer is not None]
+
+
+def leaderboard(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """One row a kind of model: accuracy and several axes of invariance, none of them the one that ranks.
+
+    Sorted by data set, then by accuracy. `first_`, `last_`: of the first and of the last layer that was
+    searched. Invariance is the share of nodes that pass all gates; less of it is not better by itself.
+    """
+    grouped: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        grouped[tuple(cell.settings[name] for name in (*MODEL_SETTINGS, "vary"))].append(cell)
+    rows = []
+    for members in grouped.values():
+        ordered = sorted(members, key=lambda cell: cell.depth)
+        accuracy = ordered[0].interval(ACCURACY)
+        row = {name: ordered[0].settings[name] for name in (*MODEL_SETTINGS, "vary")}
+        row |= {
+            "num_seeds": len(ordered[0].seeds),
+            "num_parameters": ordered[0].num_parameters,
+            "test_accuracy": accuracy.estimate,
+            "test_accuracy_low": accuracy.low,
+            "test_accuracy_high": accuracy.high,
+            "num_at_chance": ordered[0].num_at_chance,
+            "metamers_found": sum(cell.num_metamers for cell in ordered)
+            / sum(cell.num_searches for cell in ordered),
+        }
+        for place, cell in (("first", ordered[0]), ("last", ordered[-1])):
+            share = cell.interval(INVARIANCE)
+            row |= {
+                f"{place}_layer": cell.settings["layer"],
+                f"{place}_{INVARIANCE}": share.estimate,
+                f"{place}_{INVARIANCE}_low": share.low,
+                f"{place}_{INVARIANCE}_high": share.high,
+            }
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["dataset"], row["vary"], -row["test_accuracy"]))
+
+
+def _answer(question: Question, cells: Sequence[Cell]) -> Answer | None:
+    if question.id == "combinations" and _num_varied(question, cells) < 2:
+        return None
+    groups: dict[tuple[tuple[str, Any], ...], dict[str, Cell]] = defaultdict(dict)
+    order: dict[str, tuple[Any, ...]] = {}
+    for cell in cells:
+        if question.id != "weights" and cell.settings["weights"] != "trained":
+            continue
+        level = level_of(question, cell)
+        order[level] = tuple(_rank(cell.settings[name]) for name in question.factors)
+        groups[_context(question, cell)][level] = cell
+    compared = {context: group for context, group in groups.items() if len(group) > 1}
+    if not compared:
+        return None
+    present = {level for group in compared.values() for level in group}
+    levels = tuple(sorted(present, key=order.__getitem__))
+    comparisons = [
+        comparison
+        for context, group in compared.items()
+        for comparison in _comparisons(dict(context), group, levels)
+    ]
+    return Answer(question, compared, levels, _corrected(comparisons))
+
+
+def level_of(question: Question, cell: Cell) -> str:
+    """The level of a cell in words: what is not usual about the question's settings."""
+    named = [_words(name, cell.settings[name]) for name in question.factors]
+    unusual = [word for word in named if word not in ("none", "plain", "")]
+    return " + ".join(unusual) or "none"
+
+
+def _words(name: str, value: Any) -> str:
+    if name == "residual":
+        return "residual" if value else "plain"
+    if name == "drop_edge":
+        return f"drop edge {value:g}" if value else ""
+    if name == "num_layers":
+        return f"{value} layer" if value == 1 else f"{value} layers"
+    return f"width {value}" if name == "hidden_channels" else str(value)
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Place of a level: the usual one first, then by size or by name."""
+    usual = ("none", "relu", "trained", "gcn")
+    if isinstance(value, str):
+        return (usual.index(value), value) if value in usual else (len(usual), value)
+    return 0, value
+
+
+def _context(question: Question, cell: Cell) -> tuple[tuple[str, Any], ...]:
+    pairs = [(name, cell.settings[name]) for name in SETTINGS if name not in question.factors]
+    if question.id == "architecture" and cell.settings["model"] == "sgc":
+        # It has no activation function; it stands beside models with the usual one.
+        pairs = [(name, "relu" if name == "activation" else value) for name, value in pairs]
+    return tuple(pairs)
+
+
+def _num_varied(question: Question, cells: Sequence[Cell]) -> int:
+    trained = [cell for cell in cells if cell.settings["weights"] == "trained"]
+    own = ("activation", "residual", "perturbation")
+    return sum(len({cell.settings[name] for cell in trained}) > 1 for name in own if name in question.factors)
+
+
+def _comparisons(
+    context: dict[str, Any], group: Mapping[str, Cell], levels: Sequence[str]
+) -> list[Comparison]:
+    present = [level for level in levels if level in group]
+    pairs = [(level, present[0]) for level in present[1:]]
+    # Adversarial training has a control of its own beside the first level.
+    pairs += [
+        (level, control)
+        for level in present
+        if "pgd" in level and (control := level.replace("pgd", "random")) in group
+    ]
+    found = (
+        _compared(context, level, group[level], base, group[base]) for level, base in dict.fromkeys(pairs)
+    )
+    return [comparison for comparison in found if comparison is not None]
+
+
+def _compared(
+    context: dict[str, Any], level: str, cell: Cell, baseline: str, base: Cell
+) -> Comparison | None:
+    """Test two cells over the seeds that both have; `None` with fewer than two."""
+    seeds = sorted(set(cell.seeds) & set(base.seeds))
+    if len(seeds) < 2:
+        return None
+    method: Any = "wilcoxon" if len(seeds) >= FEWEST_FOR_RANKS else "t"
+
+    def test(measure: str) -> PairedTest:
+        ours, theirs = ([of.by_seed(measure)[seed] for seed in seeds] for of in (cell, base))
+        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+        # The bootstrap of two to four pairs would be far too narrow; this one is Student's there.
+        interval = interval_over_starts(differences, (-1.0, 1.0))
+        return replace(paired_test(ours, theirs, method=method), difference=interval)
+
+    return Comparison(context, level, baseline, test(INVARIANCE), test(ACCURACY), float("nan"))
+
+
+def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    if not comparisons:
+        return ()
+    adjusted = holm([comparison.invariance.p_value for comparison in comparisons])
+    return tuple(
+        replace(comparison, p_holm=float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)
+    )

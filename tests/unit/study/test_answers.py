@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import html
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from graph_metamers.errors import ParameterError
+from graph_metamers.metrics import bootstrap_interval
+from graph_metamers.metrics.comparisons import holm
+from graph_metamers.report.study_tables import comparison_rows, level_rows
+from graph_metamers.report.study_writing import write_study_report
+from graph_metamers.study.answers import answers_of, leaderboard
+from graph_metamers.study.cells import cells_of
+from graph_metamers.study.table import read_parquet
+
+USUAL = {
+    "kind": "metamer", "dataset": "karate", "split": 0, "model": "gcn", "num_layers": 2,
+    "hidden_channels": 16, "activation": "relu", "residual": False, "perturbation": "none", "drop_edge": 0.0,
+    "weights": "trained", "layer": "act.0", "depth": 1, "vary": "features", "solver": "auto", "seed": 0,
+    "search_seed": 0, "run_id": "0", "model_run_id": "m", "error": None, "num_parameters": 100,
+    "test_accuracy": 0.8, "at_chance": False, "is_metamer": True, "passing_share": 0.5,
+    "visible_distance": 1.0, "prediction_agreement": 0.9, "activation_loss": 1e-4,
+}  # fmt: skip
+PGD, RANDOM = "pgd features l2 0.5", "random features l2 0.5"
+
+
+def rows(levels, seeds=4, searches=1, **settings):
+    """Rows with noise over seeds; each level is {setting: value, ..., "at": mean share}."""
+    generator = np.random.default_rng(0)
+    return [
+        USUAL
+        | settings
+        | {name: value for name, value in level.items() if name != "at"}
+        | {"seed": seed, "search_seed": search, "test_accuracy": 0.8 + 0.01 * seed}
+        | {"passing_share": level["at"] + 0.05 * generator.standard_normal()}
+        for level in levels
+        for seed in range(seeds)
+        for search in range(searches)
+    ]
+
+
+ACTIVATIONS = [{"activation": "relu", "at": 0.6}, {"activation": "elu", "at": 0.4}]
+
+
+def shares(found, **settings):
+    """Training seed -> mean share, by hand."""
+    chosen = [row for row in found if all(row[name] == value for name, value in settings.items())]
+    seeds = sorted({row["seed"] for row in chosen})
+    return [np.mean([row["passing_share"] for row in chosen if row["seed"] == seed]) for seed in seeds]
+
+
+@pytest.mark.parametrize(("seeds", "test"), [(4, "t"), (8, "wilcoxon")])
+def test_comparisons_are_those_of_scipy(seeds, test):
+    found = rows(ACTIVATIONS, seeds=seeds, searches=2)
+    (answer,) = answers_of(cells_of(found))
+    assert answer.question.id == "activation"
+    assert answer.levels == ("relu", "elu")
+    (row,) = comparison_rows([answer])
+    elu, relu = (shares(found, activation=name) for name in ("elu", "relu"))
+    expected = stats.ttest_rel(elu, relu) if test == "t" else stats.wilcoxon(elu, relu)
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert row["difference"] == pytest.approx(np.mean(elu) - np.mean(relu))
+    difference = np.subtract(elu, relu)
+    assert row["cohens_d_z"] == pytest.approx(difference.mean() / difference.std(ddof=1))
+    assert (row["level"], row["baseline"], row["num_pairs"]) == ("elu", "relu", seeds)
+    if test == "t":
+        ends = stats.t.interval(0.95, seeds - 1, difference.mean(), stats.sem(difference))
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(ends)
+    assert row["accuracy_difference"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 4, 8])
+def test_intervals(seeds):
+    found = rows([ACTIVATIONS[0]], seeds=seeds)
+    (cell,) = cells_of(found)
+    interval, values = cell.interval("passing_share"), shares(found)
+    assert interval.estimate == pytest.approx(np.mean(values))
+    if seeds == 1:
+        assert math.isnan(interval.low)
+    elif seeds == 8:
+        assert (interval.low, interval.high) == (
+            bootstrap_interval(values).low,
+            bootstrap_interval(values).high,
+        )
+    else:
+        low, high = stats.t.interval(0.95, seeds - 1, np.mean(values), stats.sem(values))
+        assert (interval.low, interval.high) == pytest.approx((max(0, low), min(1, high)))
+
+
+def test_searches_of_one_model_are_not_models():
+    found = rows([ACTIVATIONS[0]], seeds=6, searches=4)
+    (cell,) = cells_of(found)
+    assert (cell.num_searches, len(cell.seeds)) == (24, 6)
+    assert cell.interval("passing_share").method.startswith("two-level percentile, shared columns")
+    assert list(cell.by_seed("passing_share").values()) == pytest.approx(shares(found))
+
+
+def test_adversarial_training_is_compared_with_its_control_too():
+    levels = [
+        {"perturbation": "none", "at": 0.6},
+        {"perturbation": PGD, "at": 0.3},
+        {"perturbation": RANDOM, "at": 0.5},
+    ]
+    found = rows(levels)
+    (answer,) = answers_of(cells_of(found))
+    table = comparison_rows([answer])
+    assert [(row["level"], row["baseline"]) for row in table] == [
+        (PGD, "none"),
+        (RANDOM, "none"),
+        (PGD, RANDOM),
+    ]
+    assert [row["p_holm"] for row in table] == pytest.approx(holm([row["p"] for row in table]).tolist())
+
+
+def test_only_the_questions_setting_differs_in_a_comparison():
+    found = rows(ACTIVATIONS, layer="act.0") + rows(ACTIVATIONS, layer="output", depth=2)
+    found += rows([{"activation": "elu", "at": 0.1}], dataset="digits")
+    (answer,) = answers_of(cells_of(found))
+    assert len(answer.groups) == 2
+    assert {comparison.context["layer"] for comparison in answer.comparisons} == {"act.0", "output"}
+    assert {comparison.context["dataset"] for comparison in answer.comparisons} == {"karate"}
+
+
+def test_combinations_and_weights():
+    levels = [
+        {"activation": activation, "residual": residual, "at": 0.5}
+        for activation in ("relu", "elu")
+        for residual in (False, True)
+    ]
+    found = rows(levels) + rows([{"weights": "random", "at": 0.9}])
+    answers = {answer.question.id: answer for answer in answers_of(cells_of(found))}
+    assert set(answers) == {"activation", "residual", "combinations", "weights"}
+    assert answers["combinations"].levels == ("relu", "relu + residual", "elu", "elu + residual")
+    assert answers["weights"].levels == ("trained", "random")
+    assert len(answers["activation"].groups) == 2  # plain and residual, of trained models alone
+
+
+def test_a_model_without_an_activation_function_stands_beside_relu():
+    levels = [{"model": "gcn", "at": 0.5}, {"model": "sgc", "activation": "identity", "at": 0.4}]
+    answers = {a.question.id: a for a in answers_of(cells_of(rows(levels, layer="output")))}
+    assert answers["architecture"].levels == ("gcn", "sgc")
+
+
+def test_one_seed_tests_nothing():
+    (answer,) = answers_of(cells_of(rows(ACTIVATIONS, seeds=1)))
+    assert answer.comparisons == ()
+    assert all(math.isnan(row["low"]) for row in level_rows([answer]))
+
+
+def test_the_leaderboard_has_several_axes():
+    levels = [{"model": "gcn", "at": 0.6}, {"model": "sage", "at": 0.2}]
+    found = rows(levels) + rows(levels, layer="output", depth=2)
+    for row in found:
+        row["test_accuracy"] = 0.9 if row["model"] == "sage" else 0.7
+    first, second = leaderboard(cells_of(found))
+    assert (first["model"], second["model"]) == ("sage", "gcn")
+    assert (first["first_layer"], first["last_layer"]) == ("act.0", "output")
+    last = shares(found, model="sage", layer="output")
+    assert first["last_passing_share"] == pytest.approx(np.mean(last))
+
+
+def test_the_page_and_its_tables(tmp_path):
+    levels = [*ACTIVATIONS, {"activation": "<b>tanh</b>", "at": 0.5}]
+    found = [USUAL | {"kind": "model", "error": None}, *rows(levels)]
+    found.append(USUAL | {"error": "RunFailedError: x"})
+    files = write_study_report(found, tmp_path / "out", name="A & B", description="words")
+    assert [path.name for path in files] == [
+        "study.html",
+        *(
+            f"{stem}.{kind}"
+            for stem in ("runs", "comparisons", "levels", "leaderboard")
+            for kind in ("csv", "tex", "parquet")
+        ),
+    ]
+    assert all(path.is_file() for path in files)
+    page = files[0].read_text(encoding="utf-8")
+    assert "<h1>Study: A &amp; B</h1>" in page
+    assert "default-src 'none'" in html.unescape(page)
+    assert 'data-plot="plot-activation-karate-features-passing_share"' in page
+    assert 'data-plot="plot-activation-karate-features-test_accuracy"' in page
+    assert "1 runs failed" in page
+    assert "<b>tanh" not in page
+    assert len(page) < 8_000_000
+    with (tmp_path / "out" / "comparisons.csv").open() as file:
+        from_csv = list(csv.DictReader(file))
+    from_parquet = read_parquet(tmp_path / "out" / "comparisons.parquet")
+    assert len(from_csv) == len(from_parquet) == 2
+    assert [float(row["p"]) for row in from_csv] == [row["p"] for row in from_parquet]
+    latex = (tmp_path / "out" / "comparisons.tex").read_text()
+    assert latex.count(r"\\") == 1 + len(from_csv)
+
+
+def test_there_has_to_be_a_search(tmp_path):
+    with pytest.raises(ParameterError, match="a finished search"):
+        write_study_report([USUAL | {"kind": "model"}], tmp_path)
+    assert list(tmp_path.iterdir()) == []
