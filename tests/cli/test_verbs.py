@@ -151,8 +151,8 @@ def test_audit_end_to_end(call, folder):
     assert outcome.err == ""
     said = outcome.json
     assert set(said) == {
-        "verdict", "rows", "cross_layer_rows", "observers", "scores", "controls", "findings", "config",
-        "provenance", "files",
+        "verdict", "rows", "cross_layer_rows", "baseline_rows", "observers", "scores", "controls",
+        "findings", "config", "provenance", "files",
     }  # fmt: skip
     assert [row["layer"] for row in said["rows"]] == ["act.0"]
     assert [row["kind"] for row in said["observers"]["kind_rows"]] == [

@@ -66,7 +66,8 @@ def test_the_section_is_there_where_somebody_watched(watched, edge_audit):
     assert tuple(section.id for section in build_sections(audits)) == expected_sections(audits)
     (section,) = [section for section in build_sections(audits) if section.id == "observers"]
     assert (section.number, section.heading) == (7, "Does it matter?")
-    assert len(section.data.figures) == len(section.data.tables) == 1
+    assert section.data.oracle is None
+    assert len(section.data.observers.figures) == len(section.data.observers.tables) == 1
 
 
 def test_the_curves_are_the_panels_figures(watched):

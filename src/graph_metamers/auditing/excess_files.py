@@ -35,8 +35,9 @@ def restored_excess(stored: Mapping[str, Any]) -> ScaledExcess:
     KeyError, ValueError
         If something is missing, or the counts have different shapes.
     """
-    counts = {name: np.array(stored[name], dtype=np.int64) for name in COUNTS}
-    if len({table.shape for table in counts.values()}) != 1 or counts["matched"].ndim != 2:
+    matched, flipped = (np.array(stored[name], dtype=np.int64) for name in ("matched", "flipped"))
+    by_noise = np.array(stored["flipped_by_noise"], dtype=np.float64)  # a mean over several draws of noise
+    if not matched.shape == flipped.shape == by_noise.shape or matched.ndim != 2:
         raise ValueError("counts of the oracle must be tables of one shape, training seeds by noise seeds")
     return ScaledExcess(
         varied=stored["varied"],
@@ -44,8 +45,8 @@ def restored_excess(stored: Mapping[str, Any]) -> ScaledExcess:
         reading=stored["reading"],
         relative_error=stored["relative_error"],
         judged=stored["judged"],
-        matched=counts["matched"],
-        flipped=counts["flipped"],
-        flipped_by_noise=counts["flipped_by_noise"],
+        matched=matched,
+        flipped=flipped,
+        flipped_by_noise=by_noise,
         level=stored["level"],
     )

@@ -70,10 +70,20 @@ class Baseline:
     def of(cls, name: BaselineName, varies: Varies, numbers: Sequence[Mapping[str, float]]) -> Baseline:
         """The control of that name, from what was measured for each seed; what is not there is nan."""
         label, meaning = baseline_text(name, varies)
-        values = [
-            tuple(float(row.get(measure, math.nan)) for row in numbers) for measure in BASELINE_MEASURES
-        ]
-        return cls(name, label, meaning, *values)
+        values = {
+            measure: tuple(float(row.get(measure, math.nan)) for row in numbers)
+            for measure in BASELINE_MEASURES
+        }
+        return cls(
+            name,
+            label,
+            meaning,
+            activation_loss=values["activation_loss"],
+            input_distance=values["input_distance"],
+            visible_distance=values["visible_distance"],
+            prediction_agreement=values["prediction_agreement"],
+            passing_share=values["passing_share"],
+        )
 
     @classmethod
     def left_out(cls, name: BaselineName, varies: Varies, why_not: str) -> Baseline:

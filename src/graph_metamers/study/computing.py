@@ -17,6 +17,7 @@ from torch_geometric.transforms import NormalizeFeatures
 from graph_metamers.errors import GraphMetamersError, RunFailedError
 from graph_metamers.evidence.observing import observer
 from graph_metamers.inputs import Features, what_varies
+from graph_metamers.inputs.both import BothVariables
 from graph_metamers.models import GNN, ModelConfig, load_model, save_model
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
@@ -146,8 +147,9 @@ def _metamer(task: Task, dataset: Dataset) -> tuple[dict[str, Json], dict[str, b
 
 
 def _graph_files(metamer: Metamer, observing: Observer) -> dict[str, bytes]:
-    bases = {} if observing.space is None else observing.space.bases
-    return {GRAPH: encode_graph(metamer, observing.variables, bases)}
+    bases, variables = {} if observing.space is None else observing.space.bases, observing.variables
+    assert not isinstance(variables, BothVariables)  # noqa: S101 (a study varies one of them, see `Grid`)
+    return {GRAPH: encode_graph(metamer, variables, bases)}
 
 
 _last_observer: tuple[tuple[str, str], Observer] | None = None
