@@ -54,8 +54,10 @@ def recompute_without_graph(audit: Path, split: Path) -> dict[str, dict[str, flo
     x, edges, labels = reference["x"], reference["edge_index"], reference["y"]
     read = network(x, edges)
     predicted = read["output"].argmax(1)
+    others = torch.ones(len(labels), dtype=torch.bool)
+    others[train] = False
     said = LabelPropagation(num_layers=50, alpha=0.9)(labels, edges, mask=train).argmax(1)
-    found = {"label_propagation": {"prediction_agreement": _share((said == predicted)[~train])}}
+    found = {"label_propagation": {"prediction_agreement": _share((said == predicted)[others])}}
     for layer in ("act.0", "output"):
         h = read[layer].double()
         nearest, error = _nearest(h)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graph_metamers.auditing.phrasing import TERMS, joined, percent, plain, span, where
+from graph_metamers.auditing.rules import kind_of
 from graph_metamers.evidence.judgement import Hearing, Judgement, judgement
+from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP
 from graph_metamers.evidence.panel_members import KIND_TEXTS
 from graph_metamers.evidence.panel_report import CHANCE, REFERENCE
 
@@ -14,7 +18,9 @@ if TYPE_CHECKING:
 
     from graph_metamers.auditing.layer_results import LayerAudit
     from graph_metamers.auditing.results import Audit
+    from graph_metamers.evidence.excess import ScaledExcess
     from graph_metamers.evidence.panel_members import ObserverKind
+    from graph_metamers.metrics import Interval
 
 
 def was_asked(audit: Audit) -> bool:
@@ -32,8 +38,15 @@ def hearing(audit: Audit, layer: LayerAudit) -> Hearing:
         passing=passing.interval,
         passing_by_chance=passing.chance_interval,
         lost={} if watched is None else {kind: watched.lost(kind, layer.name) for kind in watched.kinds},
-        oracle_excess=None if excess is None else excess.excess,
+        oracle_excess=None if excess is None else _excess(excess),
     )
+
+
+def _excess(found: ScaledExcess) -> Interval:
+    """The oracle's figure; without an interval where there are too few starts for that of a bootstrap."""
+    if found.matched.shape[1] >= FEWEST_FOR_BOOTSTRAP:
+        return found.excess
+    return replace(found.excess, low=math.nan, high=math.nan, method="too few starts for an interval")
 
 
 def judgements(audit: Audit) -> Mapping[str, Judgement]:
@@ -42,8 +55,11 @@ def judgements(audit: Audit) -> Mapping[str, Judgement]:
 
 
 def is_blind(audit: Audit) -> bool:
-    """Whether "cannot see" is borne out at any layer."""
-    return any(found.word == "cannot see" for found in judgements(audit).values())
+    """Whether "cannot see" is borne out at any layer, of changes where the layer reads."""
+    found = judgements(audit)
+    return any(
+        found[layer.name].word == "cannot see" and kind_of(layer) == "visible" for layer in audit.layers
+    )
 
 
 def mattering_sentences(audit: Audit) -> list[str]:
@@ -87,13 +103,18 @@ def _sentence(audit: Audit, found: Judgement, layers: Sequence[LayerAudit]) -> s
 
 def _by_networks(audit: Audit, found: Judgement, layers: Sequence[LayerAudit]) -> str:
     twins = _TWINS.get(found.notices.get("twin", ""), "")
+    counted = _COUNTED if any(kind_of(layer) == "null space" for layer in layers) else ""
     return (
         f"{audit.model_name} cannot see the changed {TERMS[audit.varies].changed} at {where(audit, layers)}: "
         f"it is right on {_right(audit, 'itself', layers)} of the test nodes there "
         f"({_on_reference(audit, 'itself')} on the reference), while {_falls(audit, 'architecture', layers)}"
-        f"{twins}."
+        f"{twins}.{counted}"
     )
 
+
+_COUNTED = (
+    " Most of these nodes differ where the layer does not read, which follows from counting dimensions."
+)
 
 _TWINS: Mapping[str, str] = {
     "notices": "; trained with other seeds it sees them too, so this comes of this one training",
@@ -119,8 +140,8 @@ def _falls(audit: Audit, kind: ObserverKind, layers: Sequence[LayerAudit]) -> st
     by_chance = span([audit.observers.interval("accuracy", kind, CHANCE)])
     verb = "fall" if kind in ("architecture", "twin") else "falls"
     return (
-        f"{_WHO[kind]} {verb} from {_on_reference(audit, kind)} to {_right(audit, kind, layers)} "
-        f"({TERMS[audit.varies].unrelated}: {by_chance})"
+        f"{_WHO[kind]} {verb} from {_on_reference(audit, kind)} ({_right(audit, kind, layers)}; "
+        f"{TERMS[audit.varies].unrelated}: {by_chance})"
     )
 
 

@@ -219,6 +219,8 @@ class ControlRuns:
 
     def _propagated(self) -> Baseline:
         graph, given = self.dataset.graph, self.dataset.split.train
-        classes, others = propagated(graph.y, graph.edge_index, given), ~given
+        classes = propagated(graph.y, graph.edge_index, given)
+        others = torch.ones(len(classes), dtype=torch.bool)
+        others[given.cpu()] = False
         same = (classes.cpu() == self.predictions.cpu())[others].double().mean()
         return self._made("label_propagation", [{"prediction_agreement": float(same)}])

@@ -7,6 +7,7 @@ middle axis the sign (-1, +1) of the node at the message's root.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,13 @@ def cutset_of(num_nodes: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         neighbours[widest].clear()
 
 
+MOST_CUT = 500  # nodes: more assignments than a float holds, or anybody could wait for
+
+
 def work_of(num_nodes: int, cutset: NDArray[np.int64]) -> float:
     """What `exact_marginals` costs: assignments of the cutset times squared number of nodes."""
+    if len(cutset) > MOST_CUT:
+        return math.inf
     return 2.0 ** len(cutset) * max(num_nodes, 1) ** 2
 
 

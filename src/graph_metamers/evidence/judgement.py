@@ -65,8 +65,8 @@ class Judgement:
     ----------
     word
         `"cannot see"`: the model matches node by node and keeps its answers, while the oracle, or other
-        architectures, notice the change. `"shared"`: no other architecture notices, but somebody who sees
-        less does. `"nobody notices"`: of all that were asked. `"open"`: the numbers do not decide.
+        architectures, notice the change. `"shared"`: no other network notices, but somebody who sees less
+        does. `"nobody notices"`: of all that were asked. `"open"`: the numbers do not decide.
         `"not asked"`: there is neither oracle nor observer, or nothing to ask about.
     why
         For `"open"` and `"not asked"`, the reason as a clause; else empty.
@@ -110,9 +110,20 @@ def judgement(hearing: Hearing) -> Judgement:
     own = notices.get("itself", "does not notice")
     if own != "does not notice":
         return Judgement("open", _OWN[own], notices)
-    if hearing.oracle_excess is not None and compare_with(hearing.oracle_excess, MATERIAL) == "above":
+    oracle = None if hearing.oracle_excess is None else compare_with(hearing.oracle_excess, MATERIAL)
+    if oracle == "above":
         return Judgement("cannot see", "", notices, by_oracle=True)
-    return _by_observers(notices, with_oracle=hearing.oracle_excess is not None)
+    if oracle in _ORACLE_OPEN:
+        return Judgement("open", _ORACLE_OPEN[oracle], notices)
+    return _by_observers(notices, with_oracle=oracle is not None)
+
+
+_ORACLE_OPEN: Mapping[str | None, str] = MappingProxyType(
+    {
+        "undecided": "whether the oracle shows excess is not decided",
+        "no interval": "what the oracle says has no interval, or is not defined",
+    }
+)
 
 
 _OWN: dict[Notice, str] = {
@@ -143,6 +154,8 @@ def _by_observers(notices: Mapping[ObserverKind, Notice], *, with_oracle: bool) 
         return Judgement("cannot see", "", notices)
     if foreign != "does not notice":
         return Judgement("open", _FOREIGN[foreign, with_oracle], notices)
+    if notices.get("twin") == "notices":
+        return Judgement("open", "its twins notice, and other architectures do not", notices)
     others = {answer for kind, answer in notices.items() if kind not in ("itself", "architecture")}
     if "notices" in others:
         return Judgement("shared", "", notices)

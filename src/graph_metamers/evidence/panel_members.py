@@ -77,6 +77,8 @@ class PanelMember:
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
+        if self.name in KINDS:  # figures are asked for by the name of an observer or of a class
+            raise ParameterError("name", f"another word than {', '.join(KINDS)}", self.name)
 
     @classmethod
     def of_model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from graph_metamers.evidence.panel_members import EdgeReader, LinearReader, Netw
 from graph_metamers.models import ModelConfig, build_model
 from graph_metamers.models.convolutions import find_convolution
 from graph_metamers.training import fit, list_recipes
+from graph_metamers.training.results import FitConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from graph_metamers.datasets import Dataset
     from graph_metamers.evidence.panel_members import ObserverKind, Reader
     from graph_metamers.models import GNN
-    from graph_metamers.training.results import FitConfig
     from graph_metamers.types import Forward, Json, Transform
 
 MAX_ITERATIONS = 1000
@@ -102,7 +102,7 @@ def twin_plan(
     fitted
         How it was trained; `None` where that is not known: then as `fit` does by default.
     """
-    options: dict[str, Any] = asdict(fitted) if fitted is not None else {}
+    options = {one.name: getattr(fitted, one.name) for one in fields(fitted)} if fitted is not None else {}
     options.pop("seed", None)
     name = f"{model.config.title}, seed {seed}"
     return _network_plan(
@@ -170,7 +170,7 @@ def _network_plan(
         {
             "observer": "network",
             "model": asdict(config),
-            "fit": {**_FIT_DEFAULTS, **options},
+            "fit": {name: _plain(value) for name, value in {**_FIT_DEFAULTS, **options}.items()},
             "transform": reads,
             "seed": seed,
         },
@@ -181,8 +181,13 @@ def _network_plan(
 
 
 _FIT_DEFAULTS: Mapping[str, Any] = {
-    name: (fit.__kwdefaults__ or {})[name] for name in ("epochs", "learning_rate", "weight_decay", "patience")
+    one.name: (fit.__kwdefaults__ or {})[one.name] for one in fields(FitConfig) if one.name != "seed"
 }
+
+
+def _plain(value: Any) -> Any:
+    """A setting of training as JSON holds it: a perturbation is a dataclass."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _described(transform: Transform | None) -> tuple[str | None, bool]:

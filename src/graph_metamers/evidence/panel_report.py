@@ -7,14 +7,14 @@ labels no observer was given are counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
-from graph_metamers.evidence.measures import interval_over_starts
+from graph_metamers.evidence.measures import FEWEST_FOR_BOOTSTRAP, interval_over_starts
 from graph_metamers.evidence.panel_members import KINDS, ObserverKind
 from graph_metamers.metrics.intervals import Interval, nested_bootstrap_interval
 
@@ -122,8 +122,8 @@ class PanelReport:
         """A figure of one observer, by its name, or of a class of observers, with its 95% interval.
 
         That of one observer is over the starts. That of a class with several observers is over observers
-        and starts, which are drawn once for all observers; it holds for other observers like these as far
-        as there are enough of them (see `nested_bootstrap_interval`).
+        and starts, which are drawn once for all observers; with fewer than five of either it is widened to
+        Student's t interval over them.
         """
         known = self._intervals
         if (figure, who, where) not in known:
@@ -227,7 +227,21 @@ class PanelReport:
 
 
 def _interval(table: Floats, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
-    """The mean of a table [observers, graphs] with its interval."""
+    """The mean of a table [observers, graphs] with its interval.
+
+    The bootstrap of few rows or columns is far too narrow: the interval then also holds Student's t interval
+    over these.
+    """
     if len(table) == 1:
         return interval_over_starts([float(value) for value in table[0]], limits)
-    return nested_bootstrap_interval(table, shared_columns=True)
+    found = nested_bootstrap_interval(table, shared_columns=True)
+    for means in (table.mean(axis=0), table.mean(axis=1)):
+        if 1 < len(means) < FEWEST_FOR_BOOTSTRAP:
+            found = _holding(found, interval_over_starts(means.tolist(), limits))
+    return found
+
+
+def _holding(one: Interval, other: Interval) -> Interval:
+    """The first interval, made wide enough to hold the second."""
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    return replace(one, low=low, high=high, method=f"{one.method}, widened to Student's t")

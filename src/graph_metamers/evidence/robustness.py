@@ -26,8 +26,9 @@ from torch_geometric.data import Data
 
 from graph_metamers.errors import ModelError, ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
+from graph_metamers.evidence.measures import interval_over_starts
 from graph_metamers.metrics.classification import predicted_classes
-from graph_metamers.metrics.intervals import Interval, bootstrap_interval
+from graph_metamers.metrics.intervals import Interval
 from graph_metamers.parameters import MAX_SEED, check_choice, check_integer
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
@@ -274,4 +275,4 @@ def _ratio(above: float, below: float) -> float:
 def _interval(values: tuple[float, ...]) -> Interval:
     if any(map(math.isnan, values)):
         return Interval(math.nan, math.nan, math.nan, 0.95, 0, "undefined: 0/0 in a training")
-    return bootstrap_interval(values)
+    return interval_over_starts(values, (0.0, 1.0))

@@ -10,6 +10,8 @@ import torch
 from graph_metamers.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
 RESET = "reset_parameters"
@@ -52,7 +54,7 @@ def untrained_copy(model: nn.Module, *, seed: int) -> nn.Module:
         for module in reversed(list(fresh.modules())):
             reset = getattr(module, RESET, None)
             if callable(reset):
-                reset()
+                _reset(reset)
     same = [
         name
         for (name, old), new in zip(model.named_parameters(), fresh.parameters(), strict=True)
@@ -61,6 +63,13 @@ def untrained_copy(model: nn.Module, *, seed: int) -> nn.Module:
     if same:
         raise ModelError(f"{RESET}() must draw every parameter anew, got the same values again for {same[0]}")
     return fresh.eval()
+
+
+def _reset(reset: Callable[[], object]) -> None:
+    try:
+        reset()
+    except Exception as error:  # a module of the user's may raise anything
+        raise ModelError(f"{RESET}() must work without arguments, got {error!r}") from error
 
 
 def parameters_without_reset(model: nn.Module) -> list[str]:

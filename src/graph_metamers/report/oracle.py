@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graph_metamers.auditing import Audit
+    from graph_metamers.evidence import ScaledExcess
     from graph_metamers.metrics import Interval
 
 LEAST_TOP = 1.15  # of the vertical axis, on which 1 is a model that sees nothing
@@ -55,7 +56,7 @@ def oracle_part(audits: Sequence[Audit]) -> OraclePart | None:
             _with_ends(found.matched_share),
             _with_ends(found.numerator),
             _with_ends(found.denominator),
-            _excess_text(found.excess),
+            _excess_text(found),
             found.excess,
         )
         for label, audit in zip(model_labels(audits), audits, strict=True)
@@ -100,7 +101,8 @@ def excess_figure(rows: Sequence[ExcessRow]) -> go.Figure:
             hoverinfo="text",
             cliponaxis=False,
         )
-    top = max([LEAST_TOP, *(1.05 * row.interval.high for row in rows if not math.isnan(row.interval.high))])
+    reached = [value for row in rows for value in (row.interval.estimate, row.interval.high)]
+    top = max([LEAST_TOP, *(1.05 * value for value in reached if not math.isnan(value))])
     figure.update_layout(base_layout("Layer that was matched", "Scaled excess"))
     figure.update_xaxes(
         range=[-0.6, len(layers) - 0.4],
@@ -113,9 +115,13 @@ def excess_figure(rows: Sequence[ExcessRow]) -> go.Figure:
     return figure
 
 
-def _excess_text(excess: Interval) -> str:
+def _excess_text(found: ScaledExcess) -> str:
+    excess = found.excess
     if math.isnan(excess.estimate):
-        return "not defined: noise changes no class either"
+        if not found.matched.sum():
+            return "not defined: no node matches"
+        also = "what was found does" if found.flipped.sum() else "neither does what was found"
+        return f"not defined: noise changes no class, {also}"
     limits = ends(excess, fraction)
     return f"{fraction(excess.estimate)}{f' [{limits}]' if limits else ''}"
 

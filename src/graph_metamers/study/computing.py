@@ -160,7 +160,9 @@ def _observer(run: Run, vary: Any, dataset: Dataset, model: GNN) -> Observer:
     global _last_observer  # noqa: PLW0603 (one a worker process, and it changes no result)
     config: Any = run.config
     assert run.parent is not None  # noqa: S101 (it is a search)
-    key = (run.parent.run_id + fingerprint(model.state_dict()), f"{config['layer']} {config['vary']}")
+    search = config["search"]
+    gates = f"{search['tolerance']} {search['min_distance']}"
+    key = (run.parent.run_id + fingerprint(model.state_dict()), f"{config['layer']} {config['vary']} {gates}")
     if _last_observer is not None and _last_observer[0] == key:
         return _last_observer[1]
     found = observer(

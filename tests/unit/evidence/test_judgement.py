@@ -54,6 +54,7 @@ def test_noticing_needs_the_whole_interval_beyond_what_is_material(lost, answer)
         (seen(architecture=MUCH, twin=NOTHING, features=NOTHING, edges=NOTHING), "cannot see"),
         (seen(architecture=NOTHING, features=MUCH), "shared"),
         (seen(architecture=NOTHING, edges=MUCH, twin=SOME), "shared"),
+        (seen(architecture=NOTHING, edges=MUCH, twin=MUCH), "open"),  # twins are other networks
         (seen(architecture=NOTHING, twin=NOTHING, features=NOTHING, edges=NOTHING), "nobody notices"),
         (seen(architecture=NOTHING, features=SOME), "open"),
         (seen(architecture=SOME, features=MUCH), "open"),
@@ -72,6 +73,7 @@ def test_noticing_needs_the_whole_interval_beyond_what_is_material(lost, answer)
         (replace(seen(architecture=MUCH), oracle_excess=SOME), "open"),
         (replace(seen(architecture=MUCH), oracle_excess=NOTHING), "open"),  # the oracle knows better
         (replace(seen(architecture=NOTHING), oracle_excess=NOTHING), "nobody notices"),
+        (replace(seen(architecture=NOTHING), oracle_excess=SOME), "open"),
         (replace(seen(), oracle_excess=Interval(math.nan, math.nan, math.nan, 0.95, 0, "0 / 0")), "open"),
     ],
 )
