@@ -20,6 +20,8 @@ from graph_metamers.report.sections import build_sections
 from graph_metamers.report.theme import recolouring
 from graph_metamers.report.writing import render
 
+pytestmark = pytest.mark.slow  # audits of the digits
+
 MODEL = ModelLabel("GCN", 0, at_chance=False)
 
 

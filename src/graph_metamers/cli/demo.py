@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _MODELS = ("gcn", "graphsage", "gin")
 _HIDDEN_CHANNELS = 16  # as many numbers as a quarter of the pixels
-_STEPS = 1500
+_STARTS = 3  # as many as there is time for
+_STEPS = 1000
 _OBJECTIVE: Final = "farthest"  # the pictures of "match" are half-way back to the digits: they show less
 
 
@@ -87,6 +88,8 @@ def _audit(
             dataset,
             objective=_OBJECTIVE,
             budget=gm.Budget(steps=_STEPS),
+            num_starts=_STARTS,
+            num_untrained=0,  # searches more, for which there is no time here
             observers=gm.untrained_panel(dataset, others),
             seed=seed,
             callbacks=callbacks,

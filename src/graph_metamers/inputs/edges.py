@@ -38,9 +38,15 @@ def changed_edges(graph: Graph, reference: Graph, items: str, num_items: int) ->
         if kind not in ("nodes", "graphs") or (kind == "nodes" and target != node_type):
             continue
         owner = _owner_of_targets(reference, target) if kind == "graphs" else None
-        new, old = (torch.unique(store.edge_index, dim=1) for store in (ours, theirs))
-        both, counts = torch.unique(torch.cat([new, old], dim=1), dim=1, return_counts=True)
-        ends = both[1] if owner is None else owner[both[1]]
+        # Whole numbers are sorted in a fraction of the time that columns take.
+        size = 1 + max(
+            (int(store.edge_index.max()) for store in (ours, theirs) if store.edge_index.numel()), default=0
+        )
+        new, old = (
+            torch.unique(store.edge_index[1] * size + store.edge_index[0]) for store in (ours, theirs)
+        )
+        both, counts = torch.unique(torch.cat([new, old]), return_counts=True)
+        ends = both // size if owner is None else owner[both // size]
         either.index_add_(0, ends, torch.ones(len(ends), dtype=torch.float64))
         kept.index_add_(0, ends, (counts == 2).double())
     return torch.where(either > 0, 1 - kept / either, 0.0)

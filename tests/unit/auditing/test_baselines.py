@@ -13,6 +13,8 @@ import graph_metamers as gm
 from graph_metamers.datasets.digits import edges_from_pixels
 from graph_metamers.evidence.controls import BASELINE_MEASURES, BASELINE_NAMES, Baseline
 
+pytestmark = pytest.mark.slow  # audits of the digits
+
 
 @pytest.fixture(scope="module")
 def audit(digits_fit, digits) -> gm.Audit:
