@@ -105,7 +105,7 @@ def audit(
         each layer: 0 leaves it out. Default: 2, or 1 where features and edges vary together.
     observers
         Who else is shown what the searches find: `"none"`; `"panel"`, which `train_panel` trains, or reads
-        from the cache; or a `Panel` or `PanelMember`s of your own.
+        from the cache; or a `Panel`, or a list of `PanelMember`, of your own.
     cache
         Where trained observers are kept; see `train_panel`.
     name

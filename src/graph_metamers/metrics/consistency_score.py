@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Consistency:
-    """1 - |match - input|, with both.
+    """1 - ``|match - input|``, with both.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Consistency:
 
     @property
     def score(self) -> float:
-        """1 - |match - input|, 0 to 1."""
+        """1 - ``|match - input|``, 0 to 1."""
         return 1 - abs(self.match - self.input)
 
     def row(self) -> dict[str, Json]:
