@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MODELS = ("gcn", "graphsage", "gin")
 _HIDDEN_CHANNELS = 16  # as many numbers as a quarter of the pixels
 _STARTS = 3  # as many as there is time for
-_STEPS = 1000
+_STEPS = 600
 _OBJECTIVE: Final = "farthest"  # the pictures of "match" are half-way back to the digits: they show less
 
 
