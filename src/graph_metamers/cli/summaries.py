@@ -50,7 +50,8 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     for line in (*own, *shared, "", *scores, *dict.fromkeys(controls), ""):
         typer.echo(line)
     print_tables(audits)
-    print_observers(audits)
+    if len(audits) == 1:  # of several they are in the report: all of this has to fit on a screen
+        print_observers(audits[0])
     starts = max(audit.num_starts for audit in audits)
     brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
     chance = " or ".join(_UNRELATED[varies] for varies in _varied(audits))
@@ -66,25 +67,23 @@ def print_tables(audits: Sequence[gm.Audit]) -> None:
         print_table(columns, [line for row in rows for line in _rows(row, shown)])
 
 
-def print_observers(audits: Sequence[gm.Audit]) -> None:
+def print_observers(audit: gm.Audit) -> None:
     """Print what each class of observers recognises, where there are any."""
     from graph_metamers.evidence.panel_members import KIND_TEXTS  # noqa: PLC0415 (imports torch)
 
-    for audit in audits:
-        watched = audit.observers
-        if watched is None:
-            continue
-        nodes = len(watched.judged)
-        typer.echo(
-            f"\nObservers shown what was found for {audit.model_name}, right on the {nodes} test nodes (most "
-            f"frequent class {_share(watched.majority)}):"
-        )
-        shown = ("reference", *watched.layers, "chance")
-        rows = [
-            [KIND_TEXTS[kind], *(_interval(watched.interval("accuracy", kind, where)) for where in shown)]
-            for kind in watched.kinds
-        ]
-        print_table(("observers", "the reference", *watched.layers, "chance"), rows)
+    watched = audit.observers
+    if watched is None:
+        return
+    typer.echo(
+        f"\nObservers shown what was found for {audit.model_name}, right on the {len(watched.judged)} test "
+        f"nodes (most frequent class {_share(watched.majority)}):"
+    )
+    shown = ("reference", *watched.layers, "chance")
+    rows = [
+        [KIND_TEXTS[kind], *(_interval(watched.interval("accuracy", kind, where)) for where in shown)]
+        for kind in watched.kinds
+    ]
+    print_table(("observers", "the reference", *watched.layers, "chance"), rows)
 
 
 def _interval(interval: Interval) -> str:
