@@ -117,6 +117,7 @@ def audit_as_json(audit: gm.Audit, files: Mapping[str, Path]) -> dict[str, Any]:
         **({"fronts": fronts} if fronts else {}),
         **({"floors": floors} if floors else {}),
         **({"observers": {"rows": watched.rows(), "kind_rows": watched.kind_rows()}} if watched else {}),
+        **({"oracle": [found.rows()[0] for found in audit.oracle.values()]} if audit.oracle else {}),
         "scores": audit.scores,
         "controls": audit.controls,
         "findings": audit.checks.findings,

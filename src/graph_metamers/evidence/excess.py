@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
-from graph_metamers.inputs import resolve_variables, structure_of, structure_variables, what_varies
+from graph_metamers.inputs import structure_of, what_varies
 from graph_metamers.inputs.asking import both_of
-from graph_metamers.inputs.both import BothVariables
 from graph_metamers.metrics.ratios import ratio_interval
 from graph_metamers.parameters import check_integer, check_real, check_seeds
 from graph_metamers.randomness import generator_for
@@ -281,12 +280,7 @@ def unconditioned_noise(vary: Vary, graph: Graph, seed: int, draw: int = 0) -> G
     ParameterError
         If `vary` is about something else.
     """
-    both = both_of(vary)
-    variables = (
-        what_varies(vary, graph)
-        if both is None
-        else BothVariables(resolve_variables(both[0], graph), structure_variables(both[1], graph))
-    )
+    variables = what_varies(vary, graph)
     return variables.discrete(variables.start("noise", generator_for(f"unconditioned noise {draw}", seed)))
 
 

@@ -89,7 +89,7 @@ class Grid(_Part):
     activation: Several[str] = ("relu",)
     residual: Several[bool] = (False,)
     perturbation: Several[OrNone[Perturbation]] = (None,)
-    drop_edge: Several[NonNegativeFloat] = (0.0,)
+    drop_edge: Several[Annotated[float, Field(ge=0, lt=1)]] = (0.0,)
     weights: Several[Literal["trained", "random"]] = ("trained",)
     layer: Several[str] = ("all",)
     vary: Several[Literal["features", "structure"]] = ("features",)

@@ -191,6 +191,7 @@ class _Driver:
             **outcome.manifest,
             "executor": self.executor.name,
             "lease_generation": lease.generation,
+            "keep": self.keep,
         }
         record = RunRecord(run.run_id, run.identity, outcome.values, outcome.error, manifest)
         if not self.store.finish(lease, record, outcome.files):

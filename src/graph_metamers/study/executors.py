@@ -129,7 +129,9 @@ class LocalProcesses:
             except BrokenProcessPool:
                 again.append((task, attempt))
         if again:
-            again += self._running.values()  # the pool is broken for all of them
+            again += self._running.values()  # a broken pool has lost all of them
+            for future in self._running:
+                future.cancel()
             self._running.clear()
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = self._new_pool()
@@ -150,7 +152,13 @@ class LocalProcesses:
                 process.terminate()
 
     def _start(self, task: Task, attempt: int) -> None:
-        self._running[self._pool.submit(completion_of, task)] = task, attempt
+        try:
+            future = self._pool.submit(completion_of, task)
+        except BrokenProcessPool:  # a worker died since the last look; `completed` sees what was under way
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = self._new_pool()
+            future = self._pool.submit(completion_of, task)
+        self._running[future] = task, attempt
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # Not fork: torch and numba have threads.

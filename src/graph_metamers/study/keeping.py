@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def keep_best(store: RunStore, run_ids: Sequence[str]) -> None:
-    """Drop the graphs of all finished searches but the best of them.
+    """Drop the graphs of all finished searches but the best of them, where they were computed to be so.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def keep_best(store: RunStore, run_ids: Sequence[str]) -> None:
     finished = [store.read(run_id) for run_id in run_ids if store.is_finished(run_id)]
     ranked = sorted(finished, key=_merit, reverse=True)
     for record in ranked[1:]:
-        store.drop_file(record.run_id, GRAPH)
+        if record.manifest.get("keep") == "best":  # another study that shares the store may keep all
+            store.drop_file(record.run_id, GRAPH)
 
 
 def _merit(record: RunRecord) -> tuple[bool, bool, float, float, str]:

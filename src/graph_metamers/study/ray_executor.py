@@ -42,7 +42,7 @@ class RayExecutor:
         self._ray = _ray()
         self._owns_connection = not self._ray.is_initialized()
         if self._owns_connection:
-            here = {} if address else {"num_cpus": workers, "include_dashboard": False}
+            here = {} if address else {"num_cpus": workers and workers * threads, "include_dashboard": False}
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
         processors = int(self._ray.cluster_resources().get("CPU", 1))
         self.capacity = workers or max(1, processors // threads)
