@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) --constraint constraints.txt
 # One thread for each of two test processes: more threads than cores make small tensors many times slower.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+# Stealing work keeps the tests of a file together, so that what they share is made once.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check bench bench-edges docs claims clean

@@ -13,7 +13,7 @@ from graph_metamers.metrics import Accuracy
 
 @pytest.fixture(scope="module")
 def audit(digits_fit, digits) -> gm.Audit:
-    return gm.audit(digits_fit, digits, num_starts=3)
+    return gm.audit(digits_fit, digits, num_starts=3, num_untrained=0)
 
 
 def same_row(ours, theirs) -> bool:
@@ -124,7 +124,7 @@ def test_wrong_types_are_said(digits_fit, digits, options, message):
 
 
 def test_one_start_has_no_interval_and_decides_nothing(digits_fit, digits):
-    audit = gm.audit(digits_fit, digits, num_starts=1, layers=["output"])
+    audit = gm.audit(digits_fit, digits, num_starts=1, num_untrained=0, layers=["output"])
     row = audit.rows()[0]
     assert math.isnan(row["visible_distance_low"])
     text = " ".join(gm.verdict(audit))
@@ -196,7 +196,7 @@ def test_words_are_measured_for_binary_features(karate_model, karate):
 
 
 def test_an_untrained_model_is_flagged_everywhere(digits):
-    audit = gm.audit(gm.build_model("gcn", digits), digits, layers=["act.0"])
+    audit = gm.audit(gm.build_model("gcn", digits), digits, layers=["act.0"], num_starts=2, num_untrained=0)
     assert audit.at_chance
     assert "AT CHANCE" in repr(audit)
     assert "AT CHANCE" in audit._repr_html_()

@@ -22,7 +22,7 @@ LAYER = "output"
 
 @pytest.fixture(scope="module")
 def unasked(digits_fit, digits):
-    audit = gm.audit(digits_fit, digits, layers=[LAYER], num_starts=STARTS)
+    audit = gm.audit(digits_fit, digits, layers=[LAYER], num_starts=STARTS, num_untrained=0)
     layer = audit.layers[0]
     measures = dict(layer.measures) | {"passing_share": described_measure("passing_share", *ALL_PASS)}
     return replace(audit, layers=(replace(layer, measures=measures),))

@@ -16,7 +16,7 @@ STARTS = 5
 
 @pytest.fixture(scope="module")
 def audit(digits_fit, digits):
-    return gm.audit(digits_fit, digits, layers=["output"], num_starts=STARTS)
+    return gm.audit(digits_fit, digits, layers=["output"], num_starts=STARTS, num_untrained=0)
 
 
 def with_measures(audit, **changed):
