@@ -99,12 +99,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ExactSwaps",
         "InTurn",
         "LBFGS",
+        "MLflowCallback",
         "Metamer",
         "NullSpace",
         "ProgressBar",
         "Rewire",
         "SearchProgress",
         "Status",
+        "TensorBoardCallback",
         "StraightThrough",
         "StructureFront",
         "WordSwaps",
@@ -391,6 +393,9 @@ if TYPE_CHECKING:
         Metamer as Metamer,
     )
     from graph_metamers.synthesis import (
+        MLflowCallback as MLflowCallback,
+    )
+    from graph_metamers.synthesis import (
         NullSpace as NullSpace,
     )
     from graph_metamers.synthesis import (
@@ -410,6 +415,9 @@ if TYPE_CHECKING:
     )
     from graph_metamers.synthesis import (
         StructureFront as StructureFront,
+    )
+    from graph_metamers.synthesis import (
+        TensorBoardCallback as TensorBoardCallback,
     )
     from graph_metamers.synthesis import (
         WordSwaps as WordSwaps,

@@ -190,3 +190,17 @@ def test_one_start_says_that_it_has_no_interval(numeric_audit):
     once = watched_by_all(numeric_audit, torch.arange(34))
     assert any("one start has no interval" in said for said in observer_sentences(once))
     assert observers_section([once]).tables[0].groups[0][0].cells[1].accuracy.interval == ""
+
+
+def test_how_observers_were_trained_is_said_only_of_those_trained_here(watched):
+    section = observers_section([watched])
+    meanings = dict(section.kinds)
+    assert "given the labels of all nodes" in " ".join(meanings.values())
+    sights = watched.observers.sights
+    brought = tuple(replace(sight, facts={}) if sight.kind == "features" else sight for sight in sights)
+    own = replace(watched, observers=replace(watched.observers, sights=brought))
+    section = observers_section([own])
+    said = " ".join(dict(section.kinds).values())
+    assert "who reads each node's own features alone" in said
+    assert "given the labels" not in said
+    assert "trained on the same labels" in said

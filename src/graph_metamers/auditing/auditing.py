@@ -21,6 +21,7 @@ from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation, oracle_figures
 from graph_metamers.evidence.control_runs import ControlRuns
+from graph_metamers.evidence.excess import can_be_read
 from graph_metamers.inputs import Init, Vary, what_varies
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
@@ -212,6 +213,7 @@ def audit(
     told: SearchOptions = {**options, "callbacks": callbacks}
     controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
     audited = []
+    has_oracle = can_be_read(dataset, asked.vary)
     looked: dict[str, dict[str, Tensor]] = {}
     excess: dict[str, ScaledExcess] = {}
     for depth, layer in enumerate(names, start=1):
@@ -231,7 +233,7 @@ def audit(
             floor = structure_floor(module, graph, layer, structure, transform=transform, forward=forward)
         audited.append(auditor.audit(layer, depth, metamers, front, floor, controls))
         looked[layer] = watch.look([metamer.graph for metamer in metamers])
-        if dataset.block_model is not None:
+        if has_oracle:
             excess[layer] = oracle_figures(dataset, [metamers], vary=asked.vary)
     control = label_propagation(dataset)
     theory = None

@@ -23,6 +23,7 @@ def describe_excess(found: ScaledExcess) -> dict[str, Any]:
         "relative_error": found.relative_error,
         "judged": found.judged,
         "level": found.level,
+        "unconverged": found.unconverged,
         **{name: getattr(found, name).tolist() for name in COUNTS},
     }
 
@@ -49,4 +50,5 @@ def restored_excess(stored: Mapping[str, Any]) -> ScaledExcess:
         flipped=flipped,
         flipped_by_noise=by_noise,
         level=stored["level"],
+        unconverged=stored.get("unconverged", 0),  # an audit of before this was counted
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
+from graph_metamers.evidence.belief_propagation import undirected_pairs
 from graph_metamers.inputs import structure_of, what_varies
 from graph_metamers.inputs.asking import both_of
 from graph_metamers.metrics.ratios import ratio_interval
@@ -66,6 +67,9 @@ class ScaledExcess:
         mean over several draws for each seed.
     level
         Of the intervals, which resample training seeds and noise seeds, never nodes.
+    unconverged
+        Graphs, the reference and noise among them, for which loopy belief propagation did not converge: what
+        the oracle says of them is not to be relied on. 0 with the conditional reading.
     """
 
     varied: str
@@ -77,6 +81,7 @@ class ScaledExcess:
     flipped: NDArray[np.int64]
     flipped_by_noise: NDArray[np.float64]
     level: float = 0.95
+    unconverged: int = 0
 
     @cached_property
     def excess(self) -> Interval:
@@ -111,7 +116,7 @@ class ScaledExcess:
         for name in ("excess", "numerator", "denominator", "matched_share"):
             interval: Interval = getattr(self, name)
             row |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
-        return [row | {"excess_method": self.excess.method}]
+        return [row | {"excess_method": self.excess.method, "unconverged": self.unconverged}]
 
     def __repr__(self) -> str:
         lines = [
@@ -121,6 +126,9 @@ class ScaledExcess:
             f"  ... by noise          {self.denominator}",
             f"  nodes matched         {self.matched_share}, relative error <= {self.relative_error:.3g}",
         ]
+        if self.unconverged:
+            where = f"the oracle's belief propagation, on {self.unconverged} graphs"
+            lines.append(f"  NOT CONVERGED         {where}")
         return "\n".join(lines)
 
     def _ratio(self, above: NDArray[Any], below: NDArray[Any]) -> Interval:
@@ -230,6 +238,7 @@ def oracle_figures(
     metamers: Sequence[Sequence[Metamer]],
     *,
     vary: Vary = "features",
+    seeds: Iterable[int] | None = None,
     reading: Reading = "conditional",
     relative_error: float | None = None,
     noise_draws: int = 8,
@@ -245,6 +254,8 @@ def oracle_figures(
         For each training seed what `generate_many` returned, failed searches too; `[found]` for one model.
     vary
         What was varied, as it was given to `generate`: decides what noise is.
+    seeds
+        Of the noise, one for each metamer of a training seed; default: 0, 1, ...
     reading, relative_error, noise_draws, level
         As in `scaled_excess`.
 
@@ -264,9 +275,26 @@ def oracle_figures(
     if not found or not found[0] or len({len(row) for row in found}) > 1:
         must = "at least one for each training seed, and as many for each"
         raise ParameterError("metamers", must, [len(row) for row in found])
-    noise = _noise(vary, dataset.graph, range(len(found[0])), noise_draws)
+    chosen = range(len(found[0])) if seeds is None else check_seeds("seeds", seeds)
+    if len(chosen) != len(found[0]):
+        raise ParameterError("seeds", f"one for each of {len(found[0])} metamers", list(chosen))
+    noise = _noise(vary, dataset.graph, chosen, noise_draws)
     judge = _Judge.of(BayesOracle.of(dataset), dataset.graph, reading, noise)
     return judge.result(found, _varied(vary), relative_error, level)
+
+
+def can_be_read(dataset: Dataset, vary: Vary) -> bool:
+    """Whether there is an oracle for a data set that reads what a search may make of its graph.
+
+    The block model draws no directed edges, so it says nothing of graphs with them.
+    """
+    if dataset.block_model is None:
+        return False
+    try:
+        undirected_pairs(unconditioned_noise(vary, dataset.graph, 0))
+    except ParameterError:
+        return False
+    return True
 
 
 def unconditioned_noise(vary: Vary, graph: Graph, seed: int, draw: int = 0) -> Graph:
@@ -296,6 +324,8 @@ class _Judge:
         Nodes that count, bool [n].
     noise
         For each seed, share of draws of noise that change a node's Bayes label, float64 [n].
+    unconverged
+        Graphs of the above for which belief propagation did not converge.
     """
 
     oracle: BayesOracle
@@ -303,13 +333,17 @@ class _Judge:
     before: Tensor
     judged: Tensor
     noise: list[Tensor]
+    unconverged: int
 
     @classmethod
     def of(cls, oracle: BayesOracle, graph: Graph, reading: Reading, noise: Iterable[list[Graph]]) -> _Judge:
-        before = oracle.predict(graph, reading=reading)
-        flips = [[oracle.predict(one, reading=reading) != before for one in drawn] for drawn in noise]
-        shares = [torch.stack(one).double().mean(dim=0) for one in flips]
-        return cls(oracle, reading, before, oracle.judged(reading), shares)
+        before, converged = _read(oracle, graph, reading)
+        shares, unconverged = [], int(not converged)
+        for drawn in noise:
+            read = [_read(oracle, one, reading) for one in drawn]
+            shares.append(torch.stack([labels != before for labels, _ in read]).double().mean(dim=0))
+            unconverged += sum(not converged for _, converged in read)
+        return cls(oracle, reading, before, oracle.judged(reading), shares, unconverged)
 
     def result(
         self, found: list[list[Metamer]], varied: str, relative_error: float | None, level: float
@@ -324,7 +358,7 @@ class _Judge:
                 [self._count(one, noise, relative_error) for one, noise in zip(row, self.noise, strict=True)]
                 for row in found
             ]
-        )  # [training seeds, noise seeds, 3]
+        )  # [training seeds, noise seeds, 4]
         return ScaledExcess(
             varied,
             first.layer,
@@ -335,14 +369,29 @@ class _Judge:
             counts[..., 1].astype(np.int64),
             counts[..., 2],
             level,
+            self.unconverged + int(counts[..., 3].sum()),
         )
 
     def _count(self, metamer: Metamer, noise: Tensor, relative_error: float) -> tuple[float, ...]:
         if metamer.items != NODES or len(metamer.item_loss) != len(self.before):
             raise ParameterError("metamers", "matched at all nodes of the data set's graph", metamer)
         matched = (metamer.item_loss.sqrt() <= relative_error).cpu() & self.judged
-        flips = self.oracle.predict(metamer.graph, reading=self.reading) != self.before
-        return float(matched.sum()), float((matched & flips).sum()), float(noise[matched].sum())
+        labels, converged = _read(self.oracle, metamer.graph, self.reading)
+        flipped = matched & (labels != self.before)
+        return (
+            float(matched.sum()),
+            float(flipped.sum()),
+            float(noise[matched].sum()),
+            float(not converged),
+        )
+
+
+def _read(oracle: BayesOracle, graph: Graph, reading: Reading) -> tuple[Tensor, bool]:
+    """Bayes labels of a graph, int64 [n], and whether what they come from has converged."""
+    if reading == "conditional":
+        return oracle.predict(graph), True
+    beliefs = oracle.beliefs(graph)
+    return (beliefs.log_odds > 0).long(), beliefs.converged
 
 
 def _noise(vary: Vary, graph: Graph, seeds: Iterable[int], draws: int) -> Iterable[list[Graph]]:

@@ -12,6 +12,7 @@ C S, S the singular values of the stacked maps, a step is as long as what it cha
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from graph_metamers.inputs.slots import read_features, write_features
 from graph_metamers.reading.entrances import PROBE_WIDTH, Entrance, EntranceWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graph_metamers.inputs.variables import Variables
     from graph_metamers.reading import ModelView
@@ -103,7 +104,7 @@ def compress(
     view: ModelView,
     variables: Variables,
     targets: Mapping[str, Tensor],
-    points: Sequence[tuple[Graph, Mapping[str, Tensor]]] = (),
+    points: Iterable[tuple[Graph, Mapping[str, Tensor]]] = (),
     *,
     scaled: bool = False,
 ) -> Compression | Refusal:
@@ -120,6 +121,8 @@ def compress(
     points
         Other graphs, with the same layers as the model computes them: the copy has to agree there too. At
         least one with unrelated features is needed to tell a linear first step from one that only looks so.
+        May be computed on the way: they are asked for one after the other, and only if there is something to
+        verify.
     scaled
         Whether to scale coordinates by singular values: for searches that move in them.
 
@@ -137,14 +140,14 @@ def compress(
         return found
     if found.rank >= len(found.basis):
         return Refusal(f"the model reads all {len(found.basis)} directions of the features")
-    return _verify(found, [(variables.reference, targets), *points]) or found
+    return _verify(found, itertools.chain([(variables.reference, targets)], points)) or found
 
 
 def read_maps(
     view: ModelView,
     variables: Variables,
     targets: Mapping[str, Tensor],
-    points: Sequence[tuple[Graph, Mapping[str, Tensor]]] = (),
+    points: Iterable[tuple[Graph, Mapping[str, Tensor]]] = (),
 ) -> Tensor | Refusal:
     """The stacked maps W_1, W_2, ... through which features enter, [total_out, F] float64, verified.
 
@@ -153,7 +156,7 @@ def read_maps(
     found = _found(view, variables, targets, scaled=False)
     if isinstance(found, Refusal):
         return found
-    return _verify(found, [(variables.reference, targets), *points]) or found.maps
+    return _verify(found, itertools.chain([(variables.reference, targets)], points)) or found.maps
 
 
 def _found(
@@ -192,7 +195,7 @@ def _entrances(
     watch = EntranceWatch(view.model, num_features)
     try:
         with torch.no_grad(), watch:
-            view.taps(narrow, list(targets))
+            view.read(narrow, list(targets))  # to the end: what enters later counts too
     except Exception as error:  # a module of the user's may raise anything
         return Refusal(
             f"something other than a product with a weight reads the features: {_first_line(error)}"
@@ -217,7 +220,7 @@ def _with_weights(model: nn.Module, entrances: Sequence[Entrance], basis: Tensor
     return small
 
 
-def _verify(compression: Compression, points: Sequence[tuple[Graph, Mapping[str, Tensor]]]) -> Refusal | None:
+def _verify(compression: Compression, points: Iterable[tuple[Graph, Mapping[str, Tensor]]]) -> Refusal | None:
     for graph, expected in points:
         x = read_features(graph)[compression.slot]
         coordinates = compression.coordinates(x)

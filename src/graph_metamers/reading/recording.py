@@ -71,6 +71,10 @@ class Tap:
     is_output: bool
 
 
+class AllRead(BaseException):
+    """What ends a run of the model as soon as everything that is wanted has been recorded."""
+
+
 class Recorder(Listener):
     """Context manager that records taps of a model while it runs, and leaves no trace on it.
 
@@ -80,10 +84,16 @@ class Recorder(Listener):
         The model to listen to.
     wanted
         The taps to record; `None` records everything (more memory, for listing).
+    stops
+        Whether to end the run by `AllRead` once these are recorded: a call of a module or a function has a
+        name of its own, so nothing that follows could change one. What the model returns is then not known.
     """
 
-    def __init__(self, model: nn.Module, wanted: Collection[str] | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, wanted: Collection[str] | None = None, *, stops: bool = False
+    ) -> None:
         self.taps: dict[str, Tap] = {}
+        self._stops = stops
         self._model = model
         self._wanted = None if wanted is None else frozenset(wanted)
         self._names = {module: name for name, module in model.named_modules()}
@@ -204,6 +214,8 @@ class Recorder(Listener):
                 tuple(self._running),
                 is_output,
             )
+        if self._stops and not is_output and self._wanted and self._wanted <= self.taps.keys():
+            raise AllRead
 
 
 class _FunctionMode(TorchFunctionMode):

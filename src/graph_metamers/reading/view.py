@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from graph_metamers.reading.binding import call_model
 from graph_metamers.reading.guarding import borrowed
 from graph_metamers.reading.items import items_of
 from graph_metamers.reading.listing import LayerList, layers, unknown_layer
-from graph_metamers.reading.recording import OUTPUT, Recorder, Tap, named_tensors
+from graph_metamers.reading.recording import OUTPUT, AllRead, Recorder, Tap, named_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,22 +49,29 @@ class ModelView:
     def taps(self, graph: Graph, names: Sequence[str]) -> dict[str, Tap]:
         """Read layers by name, in the order asked for; differentiable. Call inside `borrow`.
 
+        The model is run as far as the last of them, and no further.
+
         Raises
         ------
         LayerNotFoundError
             If a name is no layer of the model.
         """
-        return self.read(graph, names)[0]
+        with Recorder(self.model, names, stops=True) as recorder, suppress(AllRead):
+            recorder.note_output(self.call(graph))
+        return self._in_order(recorder, graph, names)
 
     def read(self, graph: Graph, names: Sequence[str]) -> tuple[dict[str, Tap], dict[str, Tensor]]:
         """Taps and outputs, as `taps` and `outputs` give them, in one run of the model."""
         with Recorder(self.model, names) as recorder:
             result = self.call(graph)
             recorder.note_output(result)
+        return self._in_order(recorder, graph, names), dict(named_tensors(OUTPUT, result))
+
+    def _in_order(self, recorder: Recorder, graph: Graph, names: Sequence[str]) -> dict[str, Tap]:
         for name in names:
             if name not in recorder.taps:
                 raise unknown_layer(name, [layer.name for layer in self.layers(graph)])
-        return {name: recorder.taps[name] for name in names}, dict(named_tensors(OUTPUT, result))
+        return {name: recorder.taps[name] for name in names}
 
     def outputs(self, graph: Graph) -> dict[str, Tensor]:
         """What the model returns: every floating-point tensor by its name, `output` where there is one."""

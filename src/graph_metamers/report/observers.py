@@ -32,7 +32,16 @@ MEANINGS: Mapping[ObserverKind, str] = {
     "the test nodes",
     "edges": "label propagation from the training labels; it reads no feature",
 }
-"""What each class of observers is, in words."""
+"""What each class of observers of a trained panel is, in words."""
+
+MEANINGS_OF_OTHERS: Mapping[ObserverKind, str] = {
+    "itself": "the audited model",
+    "twin": "its architecture, other trainings",
+    "architecture": "other networks",
+    "features": "who reads each node's own features alone",
+    "edges": "who reads edges alone",
+}
+"""The same where some of them were brought by the user: how they were trained is not known here."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ def observers_section(audits: Sequence[Audit]) -> ObserversSection | None:
         tuple((label, observer_sentences(audit)) for label, audit, _ in pairs),
         tuple(_plot(place, curve) for place, curve in enumerate(curves)),
         _legend(kinds, [curve.majority for curve in curves]),
-        tuple((KIND_TEXTS[kind], MEANINGS[kind]) for kind in kinds),
+        tuple((KIND_TEXTS[kind], _meaning(kind, [watched for _, _, watched in pairs])) for kind in kinds),
         tuple(observer_table(label, watched) for label, _, watched in pairs),
         tuple(
             (label, homophily_rows(audit))
@@ -163,6 +172,13 @@ def observer_sentences(audit: Audit) -> tuple[str, ...]:
     if watched is None or layer is None:
         return ()
     return tuple(_sentence(watched, kind, layer) for kind in watched.kinds)
+
+
+def _meaning(kind: ObserverKind, panels: Sequence[PanelReport]) -> str:
+    """What a class of observers is; members that were brought have no facts."""
+    there = [sight for watched in panels for sight in watched.sights if sight.kind == kind]
+    known = kind == "itself" or all(sight.facts for sight in there)
+    return MEANINGS[kind] if known else MEANINGS_OF_OTHERS[kind]
 
 
 def observer_table(model: ModelLabel, watched: PanelReport) -> ObserverTable:

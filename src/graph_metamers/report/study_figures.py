@@ -13,7 +13,7 @@ from graph_metamers.report.axes import base_layout
 from graph_metamers.report.labels import for_figure
 from graph_metamers.report.plots import Plot, plot
 from graph_metamers.report.theme import CHANCE, SERIES, series_colour, symbol
-from graph_metamers.study.cells import ACCURACY, INVARIANCE, SETTINGS
+from graph_metamers.study.cells import ACCURACY, EXCESS, INVARIANCE, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from graph_metamers.study.answers import Answer
     from graph_metamers.study.cells import Cell
 
-LABELS = {INVARIANCE: "Nodes that pass all gates", ACCURACY: "Test accuracy"}
+LABELS = {
+    INVARIANCE: "Nodes that pass all gates",
+    EXCESS: "Scaled excess invariance (Bayes oracle)",
+    ACCURACY: "Test accuracy",
+}
+MEASURES = tuple(LABELS)
 DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_LINES = len(SERIES) * len(DASHES)
 """A figure with more lines is not drawn; the table has them."""
@@ -81,7 +86,13 @@ def lines_of(answer: Answer, measure: str, dataset: str, vary: str) -> list[Line
     told = _told_apart([dict(context) for context in groups], by_layer=measure != ACCURACY)
     lines: dict[str, Line] = {}
     for context, group in groups.items():
-        points = tuple(_point(level, group[level], measure) for level in answer.levels if level in group)
+        points = tuple(
+            _point(level, group[level], measure)
+            for level in answer.levels
+            if level in group and (measure != EXCESS or group[level].is_known(EXCESS))
+        )
+        if not points:
+            continue
         label = ", ".join(_setting(name, dict(context)[name]) for name in told) or dataset
         # Accuracy is that of the model, whatever the layer: one line for all of its layers.
         lines.setdefault(label, Line(label, points))
@@ -95,28 +106,30 @@ def panels(answer: Answer) -> list[tuple[str, str]]:
 
 
 def question_plots(answer: Answer) -> list[Plot]:
-    """Two figures for each data set: invariance, and accuracy beside it."""
+    """Figures for each data set: invariance, its excess where an oracle knows it, and accuracy beside."""
     plots = []
     for dataset, vary in panels(answer):
-        for measure in (INVARIANCE, ACCURACY):
+        for measure in MEASURES:
             lines = lines_of(answer, measure, dataset, vary)
-            if len(lines) > MOST_LINES:
+            if not 0 < len(lines) <= MOST_LINES:
                 continue
             name = f"{answer.question.id}-{dataset}-{vary}-{measure}".replace(" ", "-")
             plots.append(
                 plot(
                     f"plot-{name}",
-                    level_figure(lines, answer.levels, LABELS[measure]),
+                    level_figure(lines, answer.levels, LABELS[measure], is_share=measure != EXCESS),
                     heading=f"{LABELS[measure]}: {dataset}, other {'edges' if vary == 'structure' else vary}",
-                    alt=_in_words(lines),
+                    alt=_in_words(lines, measure != EXCESS),
                     caption="",
                 )
             )
     return plots
 
 
-def level_figure(lines: Sequence[Line], levels: Sequence[str], y_title: str) -> go.Figure:
-    """A share against the levels of a question, a line for each context, with 95% intervals.
+def level_figure(
+    lines: Sequence[Line], levels: Sequence[str], y_title: str, *, is_share: bool = True
+) -> go.Figure:
+    """A measure against the levels of a question, a line for each context, with 95% intervals.
 
     Parameters
     ----------
@@ -126,6 +139,8 @@ def level_figure(lines: Sequence[Line], levels: Sequence[str], y_title: str) -> 
         All levels in their order.
     y_title
         What is drawn.
+    is_share
+        Whether it is a share; else a ratio to chance, which is drawn at 1.
     """
     figure = go.Figure()
     places = {level: place for place, level in enumerate(levels)}
@@ -140,7 +155,7 @@ def level_figure(lines: Sequence[Line], levels: Sequence[str], y_title: str) -> 
             name=for_figure(line.label),
             line={"color": colour, "width": 2, "dash": DASHES[number // len(SERIES) % len(DASHES)]},
             marker={"symbol": symbol(number), "size": 9, "color": colour},
-            hovertext=[escape(f"{line.label}, {_point_text(point)}") for point in line.points],
+            hovertext=[escape(f"{line.label}, {_point_text(point, is_share)}") for point in line.points],
             hoverinfo="text",
         )
     figure.update_layout(base_layout("", y_title))
@@ -152,7 +167,12 @@ def level_figure(lines: Sequence[Line], levels: Sequence[str], y_title: str) -> 
         ticktext=[for_figure(level) for level in levels],
         range=[-0.5, len(levels) - 0.5],
     )
-    figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%", dtick=0.25)
+    if is_share:
+        figure.update_yaxes(range=[-0.03, 1.06], tickformat=".0%", dtick=0.25)
+    else:
+        figure.update_yaxes(rangemode="tozero")
+        chance = {"color": CHANCE.light, "width": 1.4, "dash": "dot"}
+        figure.add_hline(y=1, line=chance, annotation_text="as noise does", annotation_font_size=12)
     figure.add_hline(y=0, line={"color": CHANCE.light, "width": 1})
     return figure
 
@@ -180,6 +200,7 @@ def _setting(name: str, value: Any) -> str:
         "hidden_channels": f"width {value}",
         "perturbation": "no perturbation" if value == "none" else str(value),
         "drop_edge": f"drop edge {value}",
+        "label_propagation": "label propagation" if value != "none" else "bare",
         "weights": f"{value} weights",
         "split": f"split {value}",
     }
@@ -201,10 +222,13 @@ def _error_bars(points: Sequence[Point], colour: str) -> dict[str, Any]:
     }
 
 
-def _point_text(point: Point) -> str:
-    ends = "" if math.isnan(point.low) else f" [{point.low:.1%}, {point.high:.1%}]"
-    return f"{point.level}: {point.estimate:.1%}{ends}"
+def _point_text(point: Point, is_share: bool) -> str:
+    form = ".1%" if is_share else ".2f"
+    ends = "" if math.isnan(point.low) else f" [{point.low:{form}}, {point.high:{form}}]"
+    return f"{point.level}: {point.estimate:{form}}{ends}"
 
 
-def _in_words(lines: Sequence[Line]) -> str:
-    return "; ".join(f"{line.label}: {', '.join(map(_point_text, line.points))}" for line in lines)
+def _in_words(lines: Sequence[Line], is_share: bool) -> str:
+    return "; ".join(
+        f"{line.label}: {', '.join(_point_text(point, is_share) for point in line.points)}" for line in lines
+    )

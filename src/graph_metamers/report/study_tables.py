@@ -7,9 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.report.study_figures import lines_of, panels
+from graph_metamers.report.study_figures import MEASURES, lines_of, panels
 from graph_metamers.storage import atomic_file
-from graph_metamers.study.cells import ACCURACY, INVARIANCE
 from graph_metamers.study.table import write_parquet
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def level_rows(answers: Sequence[Answer]) -> list[dict[str, Any]]:
         }
         for answer in answers
         for dataset, vary in panels(answer)
-        for measure in (INVARIANCE, ACCURACY)
+        for measure in MEASURES
         for line in lines_of(answer, measure, dataset, vary)
         for point in line.points
     ]
@@ -124,6 +123,18 @@ def _comparison_row(question: str, found: Comparison) -> dict[str, Any]:
         "accuracy_difference_low": accuracy.difference.low,
         "accuracy_difference_high": accuracy.difference.high,
         "accuracy_p": accuracy.p_value,
+        **_excess_columns(found),
+    }
+
+
+def _excess_columns(found: Comparison) -> dict[str, Any]:
+    """Empty where the data have no Bayes oracle."""
+    test = found.excess
+    return {
+        "excess_difference": None if test is None else test.difference.estimate,
+        "excess_difference_low": None if test is None else test.difference.low,
+        "excess_difference_high": None if test is None else test.difference.high,
+        "excess_p": None if test is None else test.p_value,
     }
 
 

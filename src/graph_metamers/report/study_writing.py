@@ -121,11 +121,13 @@ def render_study(
 
 
 def _section(answer: Answer) -> dict[str, Any]:
+    rows = comparison_rows([answer])
     return {
         "id": answer.question.id,
         "heading": answer.question.heading,
         "plots": question_plots(answer),
-        "comparisons": [_comparison_texts(row) for row in comparison_rows([answer])],
+        "comparisons": [_comparison_texts(row) for row in rows],
+        "has_excess": any(row["excess_difference"] is not None for row in rows),
     }
 
 
@@ -139,6 +141,7 @@ def _comparison_texts(row: dict[str, Any]) -> dict[str, str]:
         "p": number(row["p_holm"], 3),
         "effect": number(row["cohens_d_z"]),
         "accuracy": _points(row, "accuracy_difference"),
+        "excess": "" if row["excess_difference"] is None else _difference(row, "excess_difference"),
     }
 
 
@@ -147,11 +150,17 @@ def _points(row: dict[str, Any], key: str) -> str:
     return f"{100 * row[key]:+.1f} [{100 * row[key + '_low']:+.1f}, {100 * row[key + '_high']:+.1f}]"
 
 
+def _difference(row: dict[str, Any], key: str) -> str:
+    """A difference with its interval."""
+    return f"{row[key]:+.2f} [{row[key + '_low']:+.2f}, {row[key + '_high']:+.2f}]"
+
+
 def _board_row(row: dict[str, Any]) -> dict[str, str]:
     parts = [str(row["model"]), f"{row['num_layers']} layers", f"width {row['hidden_channels']}"]
     parts += [str(row["activation"])] + (["residual"] if row["residual"] else [])
     parts += [] if row["perturbation"] == "none" else [str(row["perturbation"])]
     parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
+    parts += [] if row["label_propagation"] == "none" else ["label propagation behind"]
     parts += [] if row["weights"] == "trained" else ["random weights"]
     return {
         "dataset": str(row["dataset"]),

@@ -7,13 +7,15 @@ same way and stands beside, so that a model that merely became worse is seen to 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from graph_metamers.evidence.measures import interval_over_starts
 from graph_metamers.metrics.comparisons import PairedTest, holm, paired_test
-from graph_metamers.study.cells import ACCURACY, INVARIANCE, MODEL_SETTINGS, SETTINGS, Cell
+from graph_metamers.study.cells import ACCURACY, EXCESS, INVARIANCE, MODEL_SETTINGS, SETTINGS, Cell
+from graph_metamers.study.runs import control_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,10 +54,11 @@ QUESTIONS = (
         "Does adversarial training matter, against random changes of the same size?",
         ("perturbation", "drop_edge"),
     ),
+    Question("label_propagation", "Does label propagation behind the model matter?", ("label_propagation",)),
     Question(
         "combinations",
         "Do combinations do more than their parts?",
-        ("activation", "residual", "perturbation", "drop_edge"),
+        ("activation", "residual", "perturbation", "drop_edge", "label_propagation"),
     ),
     Question("weights", "Does training matter, against random weights?", ("weights",)),
 )
@@ -73,6 +76,8 @@ class Comparison:
         What they differ in.
     invariance, accuracy
         level minus baseline, seed by seed.
+    excess
+        The same of the scaled excess invariance; `None` where a search has none.
     p_holm
         p-value of the invariance, corrected for all comparisons of the question.
     """
@@ -82,6 +87,7 @@ class Comparison:
     baseline: str
     invariance: PairedTest
     accuracy: PairedTest
+    excess: PairedTest | None
     p_holm: float
 
 
@@ -98,7 +104,8 @@ class Answer:
     levels
         All levels, in their order.
     comparisons
-        Paired tests of each level against the first one; of adversarial training also against its control.
+        Paired tests of each level against the first one; of adversarial training also against its control,
+        and of combinations against each of their parts with one change less.
     """
 
     question: Question
@@ -159,7 +166,8 @@ def _answer(question: Question, cells: Sequence[Cell]) -> Answer | None:
             continue
         level = level_of(question, cell)
         order[level] = tuple(_rank(cell.settings[name]) for name in question.factors)
-        groups[_context(question, cell)][level] = cell
+        for context in _contexts(question, cell):
+            groups[context][level] = cell
     compared = {context: group for context, group in groups.items() if len(group) > 1}
     if not compared:
         return None
@@ -168,7 +176,7 @@ def _answer(question: Question, cells: Sequence[Cell]) -> Answer | None:
     comparisons = [
         comparison
         for context, group in compared.items()
-        for comparison in _comparisons(dict(context), group, levels)
+        for comparison in _comparisons(question, dict(context), group, levels)
     ]
     return Answer(question, compared, levels, _corrected(comparisons))
 
@@ -183,6 +191,8 @@ def level_of(question: Question, cell: Cell) -> str:
 def _words(name: str, value: Any) -> str:
     if name == "residual":
         return "residual" if value else "plain"
+    if name == "label_propagation":
+        return "none" if value == "none" else "label propagation"
     if name == "drop_edge":
         return f"drop edge {value:g}" if value else ""
     if name == "num_layers":
@@ -190,30 +200,42 @@ def _words(name: str, value: Any) -> str:
     return f"width {value}" if name == "hidden_channels" else str(value)
 
 
+_USUAL = ("none", "relu", "trained", "gcn")
+
+
 def _rank(value: Any) -> tuple[int, Any]:
     """Place of a level: the usual one first, then by size or by name."""
-    usual = ("none", "relu", "trained", "gcn")
     if isinstance(value, str):
-        return (usual.index(value), value) if value in usual else (len(usual), value)
+        return (_USUAL.index(value), value) if value in _USUAL else (len(_USUAL), value)
     return 0, value
 
 
-def _context(question: Question, cell: Cell) -> tuple[tuple[str, Any], ...]:
+def _contexts(question: Question, cell: Cell) -> list[tuple[tuple[str, Any], ...]]:
+    """What a cell has in common with those it is compared with; of depth, once for each place of its layer.
+
+    Layers of models of different depth have nothing in common but where they are: first, last, output. The
+    only hidden layer of a model of two is both first and last.
+    """
     pairs = [(name, cell.settings[name]) for name in SETTINGS if name not in question.factors]
     if question.id == "architecture" and cell.settings["model"] == "sgc":
         # It has no activation function; it stands beside models with the usual one.
         pairs = [(name, "relu" if name == "activation" else value) for name, value in pairs]
-    return tuple(pairs)
+    if question.id != "depth":
+        return [tuple(pairs)]
+    layer, last = cell.settings["layer"], f"act.{cell.settings['num_layers'] - 2}"
+    places = {"first hidden layer": "act.0", "last hidden layer": last, "output": "output"}
+    found = [place for place, name in places.items() if name == layer] or [layer]
+    return [tuple((name, place if name == "layer" else value) for name, value in pairs) for place in found]
 
 
 def _num_varied(question: Question, cells: Sequence[Cell]) -> int:
     trained = [cell for cell in cells if cell.settings["weights"] == "trained"]
-    own = ("activation", "residual", "perturbation")
+    own = ("activation", "residual", "perturbation", "label_propagation")
     return sum(len({cell.settings[name] for cell in trained}) > 1 for name in own if name in question.factors)
 
 
 def _comparisons(
-    context: dict[str, Any], group: Mapping[str, Cell], levels: Sequence[str]
+    question: Question, context: dict[str, Any], group: Mapping[str, Cell], levels: Sequence[str]
 ) -> list[Comparison]:
     present = [level for level in levels if level in group]
     pairs = [(level, present[0]) for level in present[1:]]
@@ -221,12 +243,24 @@ def _comparisons(
     pairs += [
         (level, control)
         for level in present
-        if "pgd" in level and (control := level.replace("pgd", "random")) in group
+        if (control := control_label(level)) != level and control in group
+    ]
+    pairs += [
+        (level, part)
+        for level in present
+        for part in present
+        if _is_one_less(question, group[part], group[level])
     ]
     found = (
         _compared(context, level, group[level], base, group[base]) for level, base in dict.fromkeys(pairs)
     )
     return [comparison for comparison in found if comparison is not None]
+
+
+def _is_one_less(question: Question, part: Cell, whole: Cell) -> bool:
+    """Whether a cell is the other one with one setting as usual: ELU, and ELU with residual connections."""
+    other = [name for name in question.factors if part.settings[name] != whole.settings[name]]
+    return len(other) == 1 and part.settings[other[0]] in (*_USUAL, False, 0.0)
 
 
 def _compared(
@@ -242,10 +276,12 @@ def _compared(
         ours, theirs = ([of.by_seed(measure)[seed] for seed in seeds] for of in (cell, base))
         differences = [a - b for a, b in zip(ours, theirs, strict=True)]
         # The bootstrap of two to four pairs would be far too narrow; this one is Student's there.
-        interval = interval_over_starts(differences, (-1.0, 1.0))
+        ends = (-math.inf, math.inf) if measure == EXCESS else (-1.0, 1.0)
+        interval = interval_over_starts(differences, ends)
         return replace(paired_test(ours, theirs, method=method), difference=interval)
 
-    return Comparison(context, level, baseline, test(INVARIANCE), test(ACCURACY), float("nan"))
+    excess = test(EXCESS) if cell.is_known(EXCESS) and base.is_known(EXCESS) else None
+    return Comparison(context, level, baseline, test(INVARIANCE), test(ACCURACY), excess, float("nan"))
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:

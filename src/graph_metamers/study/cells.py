@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 
 MODEL_SETTINGS = (
     "dataset", "split", "model", "num_layers", "hidden_channels", "activation", "residual", "perturbation",
-    "drop_edge", "weights",
+    "drop_edge", "label_propagation", "weights",
 )  # fmt: skip
-SETTINGS = (*MODEL_SETTINGS, "vary", "layer", "solver")
+SETTINGS = (*MODEL_SETTINGS, "vary", "feature_kind", "layer", "solver")
 
 INVARIANCE = "passing_share"
 """What questions are answered with: the share of nodes that pass all gates, in [0, 1]."""
 
 ACCURACY = "test_accuracy"
-BESIDE = ("visible_distance", "edge_overlap", "prediction_agreement", "activation_loss")
+EXCESS = "excess"
+"""Where the Bayes classifier of the data is known: the scaled excess invariance of each search, >= 0.
+
+Changed Bayes labels of matched nodes over those that noise changes at the same nodes (see `ScaledExcess`); a
+mean over searches is one of ratios. 0 for the oracle itself, 1 for a constant model.
+"""
+
+BESIDE = (EXCESS, "visible_distance", "edge_overlap", "prediction_agreement", "activation_loss")
 """Other measures of a search that tables show, where it has them."""
 
 
@@ -67,6 +74,11 @@ class Cell:
         found = self.rows.get(measure, {})
         return {seed: sum(values.values()) / len(values) for seed, values in sorted(found.items())}
 
+    def is_known(self, measure: str) -> bool:
+        """Whether every search has a finite value of a measure."""
+        values = [value for searches in self.rows.get(measure, {}).values() for value in searches.values()]
+        return len(values) == self.num_searches and all(math.isfinite(value) for value in values)
+
     def interval(self, measure: str) -> Interval:
         """The mean with its 95% interval.
 
@@ -103,10 +115,11 @@ def _cell(members: Sequence[Mapping[str, Any]]) -> Cell:
     first = members[0]
     values: dict[str, dict[int, dict[int, float]]] = {}
     for measure in (INVARIANCE, *BESIDE, ACCURACY):
-        if first.get(measure) is not None:
-            found: dict[int, dict[int, float]] = defaultdict(dict)
-            for row in sorted(members, key=lambda row: (row["seed"], row["search_seed"])):
+        found: dict[int, dict[int, float]] = defaultdict(dict)
+        for row in sorted(members, key=lambda row: (row["seed"], row["search_seed"])):
+            if row.get(measure) is not None:
                 found[row["seed"]][row["search_seed"]] = float(row[measure])
+        if found:
             values[measure] = dict(found)
     models = {row["seed"]: bool(row["at_chance"]) for row in members}
     return Cell(

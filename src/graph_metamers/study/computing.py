@@ -15,6 +15,8 @@ import torch
 from torch_geometric.transforms import NormalizeFeatures
 
 from graph_metamers.errors import GraphMetamersError, RunFailedError
+from graph_metamers.evidence import WithLabelPropagation, oracle_figures
+from graph_metamers.evidence.excess import can_be_read
 from graph_metamers.evidence.observing import observer
 from graph_metamers.inputs import Features, what_varies
 from graph_metamers.inputs.both import BothVariables
@@ -32,7 +34,10 @@ from graph_metamers.training import Perturbation, evaluate, fit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import nn
+
     from graph_metamers.datasets import Dataset
+    from graph_metamers.evidence import ScaledExcess
     from graph_metamers.evidence.observing import Observer
     from graph_metamers.study.runs import DataSource, Run
     from graph_metamers.study.tasks import Task
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def compute(task: Task, dataset: Dataset | None = None) -> Outcome:
-    """Compute a run; a failure that this package raises on purpose is an outcome too.
+    """Compute a run; a failure of its training or search that this package raises on purpose is an outcome.
 
     Parameters
     ----------
@@ -56,6 +61,11 @@ def compute(task: Task, dataset: Dataset | None = None) -> Outcome:
     Outcome
         One task gives one outcome, bit for bit but for the manifest, with one number of threads on one
         kind of machine.
+
+    Raises
+    ------
+    GraphMetamersError
+        If the data set cannot be loaded here, or is another one here: that says nothing of the run.
     """
     started = time.perf_counter()
     run = task.run
@@ -63,8 +73,8 @@ def compute(task: Task, dataset: Dataset | None = None) -> Outcome:
     files: dict[str, bytes] = {}
     error = None
     with _threads(task.threads):
+        data = _verified(run, dataset if dataset is not None else _loaded(run.source))
         try:
-            data = _verified(run, dataset if dataset is not None else _loaded(run.source))
             values, files = _model(run, data) if run.parent is None else _metamer(task, data)
         except GraphMetamersError as failure:
             error = f"{type(failure).__name__}: {failure}"
@@ -82,9 +92,7 @@ def _model(run: Run, dataset: Dataset) -> tuple[dict[str, Json], dict[str, bytes
     config: Any = run.config
     model, transform = _built(run), _transform(run)
     values: dict[str, Json] = {"num_parameters": sum(p.numel() for p in model.parameters())}
-    if config["training"] is None:
-        scores = evaluate(model, dataset, transform=transform)
-    else:
+    if config["training"] is not None:
         change = config["perturbation"]
         result = fit(
             model,
@@ -95,9 +103,17 @@ def _model(run: Run, dataset: Dataset) -> tuple[dict[str, Json], dict[str, bytes
             transform=transform,
             seed=run.seed,
         )
-        model, scores = result.model, result.scores
+        model = result.model
         values |= {"best_epoch": result.best_epoch, "epochs": len(result.history)}
+    scores = evaluate(_subject(run, model, dataset), dataset, transform=transform)
     return values | _accuracies(scores), {WEIGHTS: _written_model(model)}
+
+
+def _subject(model_run: Run, model: GNN, dataset: Dataset) -> nn.Module:
+    """What is asked: the model, or the model with label propagation behind it."""
+    if model_run.case["label_propagation"] == "none":
+        return model
+    return WithLabelPropagation(model, dataset).eval()
 
 
 def _accuracies(scores: Scores) -> dict[str, Json]:
@@ -115,9 +131,11 @@ def _metamer(task: Task, dataset: Dataset) -> tuple[dict[str, Json], dict[str, b
     config: Any = run.config
     search = config["search"]
     assert task.weights is not None  # noqa: S101 (the driver gives them to every search)
-    model = _read_model(task.weights)
+    assert run.parent is not None  # noqa: S101 (it is a search)
+    model = _subject(run.parent, _read_model(task.weights), dataset)
     solver = Rewire(proposals=search["proposals"]) if "proposals" in search else config["solver"]
-    vary = Features(kind=dataset.feature_kind) if config["vary"] == "features" else config["vary"]
+    kind = search.get("feature_kind", dataset.feature_kind)
+    vary = Features(kind=kind) if config["vary"] == "features" else config["vary"]
     metamer = generate(
         model,
         dataset.graph,
@@ -143,7 +161,19 @@ def _metamer(task: Task, dataset: Dataset) -> tuple[dict[str, Json], dict[str, b
         **observing.observe(metamer.graph).numbers,
         **{f"{name}_chance": value for name, value in observing.observe(chance).numbers.items()},
     }
+    if can_be_read(dataset, vary):
+        values |= _excess_numbers(oracle_figures(dataset, [[metamer]], vary=vary, seeds=[run.seed]))
     return values, _graph_files(metamer, observing) if task.keep_graph else {}
+
+
+def _excess_numbers(found: ScaledExcess) -> dict[str, Json]:
+    """What the Bayes oracle says, as in `ScaledExcess`; nan where it is 0/0."""
+    return {
+        "excess": found.excess.estimate,
+        "bayes_changed": found.numerator.estimate,
+        "bayes_changed_by_noise": found.denominator.estimate,
+        "bayes_matched_share": found.matched_share.estimate,
+    }
 
 
 def _graph_files(metamer: Metamer, observing: Observer) -> dict[str, bytes]:
@@ -155,7 +185,7 @@ def _graph_files(metamer: Metamer, observing: Observer) -> dict[str, bytes]:
 _last_observer: tuple[tuple[str, str], Observer] | None = None
 
 
-def _observer(run: Run, vary: Any, dataset: Dataset, model: GNN) -> Observer:
+def _observer(run: Run, vary: Any, dataset: Dataset, model: nn.Module) -> Observer:
     """What is the same for all searches at one layer of one model: kept from one task to the next."""
     global _last_observer  # noqa: PLW0603 (one a worker process, and it changes no result)
     config: Any = run.config

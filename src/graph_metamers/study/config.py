@@ -66,6 +66,9 @@ class Grid(_Part):
         `none`, or settings of a `Perturbation`.
     drop_edge
         As for `fit`.
+    label_propagation
+        `none`, or `behind` for the trained model with label propagation behind it (`WithLabelPropagation`).
+        Then only the output is searched: the layers before are those of the model without.
     weights
         `trained`, or `random` for the same model with its first weights.
     layer
@@ -90,6 +93,7 @@ class Grid(_Part):
     residual: Several[bool] = (False,)
     perturbation: Several[OrNone[Perturbation]] = (None,)
     drop_edge: Several[Annotated[float, Field(ge=0, lt=1)]] = (0.0,)
+    label_propagation: Several[Literal["none", "behind"]] = ("none",)
     weights: Several[Literal["trained", "random"]] = ("trained",)
     layer: Several[str] = ("all",)
     vary: Several[Literal["features", "structure"]] = ("features",)
@@ -125,10 +129,14 @@ class Searching(_Part):
         Budget of each search; default 2000, and 200 where edges vary.
     proposals
         Swaps proposed for every edge where edges vary.
+    feature_kind
+        `own`: features stay of the data's kind, words words and pixels in their range; `continuous`: any real
+        number, as the literature has it, and found hundreds of times faster than words.
     """
 
     steps: PositiveInt | None = None
     proposals: PositiveInt = 1000
+    feature_kind: Literal["own", "continuous"] = "own"
     objective: Literal["match", "farthest"] = "match"
     init: Literal["noise", "permuted", "reference"] = "noise"
     tolerance: PositiveFloat = 1e-3

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from graph_metamers.study.runs import case_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from graph_metamers.study.driving import Keep
     from graph_metamers.study.folder_store import FolderStore
     from graph_metamers.study.planning import DataFacts, Plan
@@ -137,9 +135,9 @@ def _measured(store: FolderStore) -> dict[tuple[Any, ...], list[float]]:
 
 
 def _group(kind: Any, case: dict[str, Any]) -> tuple[Any, ...]:
-    names: Iterable[str] = ("dataset", "model", "num_layers", "hidden_channels", "weights")
-    own = (case["perturbation"],) if kind == "model" else (case["vary"], case["solver"])
-    return (kind, *(case[name] for name in names), *own)
+    names = ["dataset", "model", "num_layers", "hidden_channels", "weights", "label_propagation"]
+    names += ["perturbation"] if kind == "model" else ["vary", "feature_kind", "solver"]
+    return (kind, *(case[name] for name in names))
 
 
 def _seconds_by_rule(run: Run, facts: DataFacts) -> float:
@@ -172,5 +170,6 @@ def _bytes_by_rule(run: Run, facts: DataFacts, kept: float) -> float:
         return BYTES_OF_RECORD + 4.0 * weights
     if run.config["vary"] == "structure":
         return BYTES_OF_RECORD + kept * 8.0 * facts.num_edges
-    size = 1 / 8 if facts.feature_kind == "binary" else 4.0
+    are_bits = facts.feature_kind == "binary" and run.case["feature_kind"] == "own"
+    size = 1 / 8 if are_bits else 4.0
     return BYTES_OF_RECORD + kept * size * facts.num_nodes * facts.num_features

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_ends
 from typing import TYPE_CHECKING, Protocol
 
+from graph_metamers.errors import GraphMetamersError
 from graph_metamers.parameters import check_integer
 from graph_metamers.study.computing import compute
 
 if TYPE_CHECKING:
+    from graph_metamers.datasets import Dataset
     from graph_metamers.study.tasks import Outcome, Task
 
 RETRIES = 3
@@ -166,10 +168,12 @@ class LocalProcesses:
         return ProcessPoolExecutor(self.capacity, mp_context=context, initializer=_enter_worker)
 
 
-def completion_of(task: Task) -> Completion:
-    """Compute a task, whatever happens."""
+def completion_of(task: Task, dataset: Dataset | None = None) -> Completion:
+    """Compute a task, whatever happens; `dataset` as for `compute`."""
     try:
-        return Completion(task.run.run_id, compute(task))
+        return Completion(task.run.run_id, compute(task, dataset))
+    except GraphMetamersError as error:  # of the place where it is computed: its message says what to mend
+        return Completion(task.run.run_id, None, f"{type(error).__name__}: {error}")
     except Exception:  # a defect in one run must not end the others
         return Completion(task.run.run_id, None, traceback.format_exc())
 

@@ -222,6 +222,8 @@ def _model_run(study: StudyConfig, case: dict[str, Any], data: _Data) -> Run:
         "perturbation": None if perturbation is None else asdict(perturbation),
         "drop_edge": float(case["drop_edge"]) if trained else 0.0,
     }
+    if case["label_propagation"] != "none":  # not in all configs: ids of studies that know nothing of it stay
+        config["label_propagation"] = case["label_propagation"]
     return Run("model", config, case["seeds"], facts.fingerprint, facts.source)
 
 
@@ -235,6 +237,10 @@ def _layers_of(asked: str, model: Run) -> list[tuple[str, int]]:
     settings: Any = model.config["model"]
     names = layer_names(ModelConfig(**settings))
     numbered = [(name, depth) for depth, name in enumerate(names, start=1)]
+    if model.case["label_propagation"] != "none":
+        if asked in names and asked != OUTPUT:
+            return []  # the same as without label propagation
+        numbered = numbered[-1:]
     hidden = numbered[:-1]
     by_word = {
         "all": numbered,
@@ -274,6 +280,8 @@ def _metamer_run(study: StudyConfig, case: dict[str, Any], layer: str, depth: in
     }
     if solver == Rewire.name:
         settings["proposals"] = search.proposals
+    elif search.feature_kind != "own":  # not in all configs: ids of studies that know nothing of it stay
+        settings["feature_kind"] = search.feature_kind
     config: dict[str, Json] = {
         "layer": layer,
         "depth": depth,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
+import warnings
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
-from graph_metamers.study.computing import compute
-from graph_metamers.study.executors import RETRIES, Completion
+from graph_metamers.study.executors import RETRIES, Completion, completion_of
 from graph_metamers.study.planning import load_source
 
 if TYPE_CHECKING:
@@ -34,6 +33,11 @@ class RayExecutor:
         How many tasks at once; default: as many as the cluster has processors.
     threads
         Threads of torch in each task, and processors that it asks for.
+
+    Raises
+    ------
+    ParameterError
+        If Ray is not installed, or this machine has fewer processors than threads: no task would ever start.
     """
 
     name = "ray"
@@ -44,6 +48,7 @@ class RayExecutor:
         if self._owns_connection:
             here = {} if address else {"num_cpus": workers and workers * threads, "include_dashboard": False}
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **here)
+        self._require_processors(threads, is_own=self._owns_connection and address is None)
         processors = int(self._ray.cluster_resources().get("CPU", 1))
         self.capacity = workers or max(1, processors // threads)
         self._compute = self._ray.remote(_computed).options(num_cpus=threads, max_retries=RETRIES)
@@ -77,6 +82,21 @@ class RayExecutor:
         if self._owns_connection:
             self._ray.shutdown()
 
+    def _require_processors(self, threads: int, *, is_own: bool) -> None:
+        """Refuse, or on a cluster to which nodes may still come, warn of what may never start."""
+        nodes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
+        most = int(max(nodes, default=0))
+        if threads <= most:
+            return
+        if is_own:
+            self._ray.shutdown()
+            raise ParameterError("threads", f"at most {most}, the processors of this machine", threads)
+        warnings.warn(
+            f"no node of the Ray cluster has {threads} processors, one for each thread, the largest has "
+            f"{most}: nothing starts until such a node joins",
+            stacklevel=3,
+        )
+
     def _weights_of(self, run_id: str, task: Task) -> Any:
         if run_id not in self._weights:
             self._weights[run_id] = self._ray.put(task.weights)
@@ -97,10 +117,7 @@ class RayExecutor:
 
 def _computed(task: Task, weights: bytes | None, dataset: Dataset) -> Completion:
     """Compute a task where Ray has put it."""
-    try:
-        return Completion(task.run.run_id, compute(replace(task, weights=weights), dataset))
-    except Exception:  # a defect in one run must not end the others
-        return Completion(task.run.run_id, None, traceback.format_exc())
+    return completion_of(replace(task, weights=weights), dataset)
 
 
 def _ray() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,10 +14,13 @@ if TYPE_CHECKING:
 
     from graph_metamers.types import Json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when the same settings would give another result, or a result another form."""
 
 RUN_ID_LENGTH = 40
+
+USUAL_STEPS = 5
+"""Of a pgd perturbation: those of `Perturbation` by default, which labels leave out."""
 
 Kind: TypeAlias = Literal["model", "metamer"]
 
@@ -117,6 +121,7 @@ def case_of(identity: Mapping[str, Any], parent: Mapping[str, Any] | None) -> di
     config = identity["config"]
     if parent is not None:
         own = {name: config[name] for name in ("layer", "depth", "vary", "solver")}
+        own["feature_kind"] = config["search"].get("feature_kind", "own")
         return case_of(parent, None) | own | {"search_seed": identity["seed"]}
     model = config["model"]
     return {
@@ -126,6 +131,7 @@ def case_of(identity: Mapping[str, Any], parent: Mapping[str, Any] | None) -> di
         **{name: model[name] for name in ("num_layers", "hidden_channels", "activation", "residual")},
         "perturbation": perturbation_label(config["perturbation"]),
         "drop_edge": config["drop_edge"],
+        "label_propagation": config.get("label_propagation", "none"),
         "weights": config["weights"],
         "seed": identity["seed"],
     }
@@ -134,11 +140,28 @@ def case_of(identity: Mapping[str, Any], parent: Mapping[str, Any] | None) -> di
 def perturbation_label(settings: Any) -> str:
     """The settings of a perturbation in one word each, `none` for nothing.
 
+    Steps are named where they are not those of `Perturbation` by default; a random change takes none.
+
     Examples
     --------
     >>> perturbation_label({"kind": "pgd", "on": "features", "norm": "l2", "radius": 0.5, "steps": 5})
     'pgd features l2 0.5'
+    >>> perturbation_label({"kind": "pgd", "on": "features", "norm": "l2", "radius": 0.5, "steps": 20})
+    'pgd features l2 0.5 20 steps'
     """
     if settings is None:
         return "none"
-    return f"{settings['kind']} {settings['on']} {settings['norm']} {settings['radius']:g}"
+    label = f"{settings['kind']} {settings['on']} {settings['norm']} {settings['radius']:g}"
+    unusual = settings["kind"] == "pgd" and settings["steps"] != USUAL_STEPS
+    return f"{label} {settings['steps']} steps" if unusual else label
+
+
+def control_label(label: str) -> str:
+    """The label of the random perturbation of the same size as an adversarial one, wherever it stands.
+
+    Examples
+    --------
+    >>> control_label("elu + pgd features l2 0.5 20 steps")
+    'elu + random features l2 0.5'
+    """
+    return re.sub(r"\bpgd (\S+ \S+ \S+)( \d+ steps)?", r"random \1", label)

@@ -156,7 +156,8 @@ def _plain(value: Any) -> Any:
 
 _ORDER = (
     "kind", "dataset", "split", "model", "num_layers", "hidden_channels", "activation", "residual",
-    "perturbation", "drop_edge", "weights", "depth", "vary", "solver", "seed", "search_seed", "run_id",
+    "perturbation", "drop_edge", "label_propagation", "weights", "depth", "vary", "feature_kind",
+    "solver", "seed", "search_seed", "run_id",
 )  # fmt: skip
 
 

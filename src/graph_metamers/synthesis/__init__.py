@@ -21,6 +21,7 @@ from graph_metamers.synthesis.solvers import (
     WordSwaps,
 )
 from graph_metamers.synthesis.status import Status
+from graph_metamers.synthesis.tracking import MLflowCallback, TensorBoardCallback
 
 __all__ = [
     "LBFGS",
@@ -28,6 +29,7 @@ __all__ = [
     "Budget",
     "ExactSwaps",
     "InTurn",
+    "MLflowCallback",
     "Metamer",
     "NullSpace",
     "Objective",
@@ -37,6 +39,7 @@ __all__ = [
     "Status",
     "StraightThrough",
     "StructureFront",
+    "TensorBoardCallback",
     "WordSwaps",
     "check_search",
     "generate",

@@ -15,10 +15,13 @@ from graph_metamers.synthesis.replaying import replayed
 from graph_metamers.synthesis.separating import separated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers import Solution, Solver
+    from graph_metamers.types import Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +110,12 @@ def compressed_search(problem: Problem, start: Tensor) -> CompressedSearch:
     names = list(problem.targets)
     with torch.no_grad():
         beginning = problem.variables.relaxed(start)
-        read = {name: tap.value for name, tap in problem.view.taps(beginning, names).items()}
+
+        def read() -> Iterator[tuple[Graph, dict[str, Tensor]]]:  # run only if there is something to verify
+            yield beginning, {name: tap.value for name, tap in problem.view.taps(beginning, names).items()}
+
         free = _is_free(problem)
-        outcome = compress(problem.view, problem.variables, problem.targets, [(beginning, read)], scaled=free)
+        outcome = compress(problem.view, problem.variables, problem.targets, read(), scaled=free)
     if isinstance(outcome, Refusal):
         return CompressedSearch(dataclasses.replace(problem, refusal=outcome.reason), start, outcome)
     if not free:

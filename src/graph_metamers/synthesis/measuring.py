@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from graph_metamers.reading.recording import Tap
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers import Solution
     from graph_metamers.types import Graph, Json
@@ -45,7 +46,7 @@ def measure(
     agree
         From the outputs of the model to their agreement with the predictions for the reference.
     """
-    variables, reference = problem.variables, problem.variables.reference
+    variables, reference, names = problem.variables, problem.variables.reference, list(problem.targets)
     graph = variables.discrete(solution.point)
     losses, per_item, outputs = losses_of(problem, graph)
     if losses > config["tolerance"] and solution.matched_point is not None:
@@ -62,11 +63,11 @@ def measure(
     return Metamer(
         graph=graph,
         reference=reference,
-        layer=tuple(problem.targets),
+        layer=tuple(names),
         status=status,
         activation_loss=losses,
         relaxed_loss=solution.loss,
-        start_loss=losses_of(problem, variables.discrete(start))[0],
+        start_loss=float(_losses(problem, problem.view.taps(variables.discrete(start), names))[0]),
         tolerance=config["tolerance"],
         min_distance=config["min_distance"],
         item_loss=per_item,
@@ -85,13 +86,18 @@ def measure(
 def losses_of(problem: Problem, graph: Graph) -> tuple[float, Tensor, dict[str, Tensor]]:
     """Activation loss and item losses, [items], in float64, of a real graph, means over layers; outputs."""
     taps, outputs = problem.view.read(graph, list(problem.targets))
+    loss, pairs = _losses(problem, taps)
+    per_item = torch.stack([item_loss(ours, theirs) for ours, theirs in pairs]).mean(dim=0)
+    return float(loss), per_item, outputs
+
+
+def _losses(problem: Problem, taps: Mapping[str, Tap]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """The activation loss, mean over layers, and what it is of: layers read and wanted, in float64."""
     pairs = [
         (problem.choose(taps[name].value.double()), problem.choose(target.double()))
         for name, target in problem.targets.items()
     ]
-    loss = torch.stack([activation_loss(ours, theirs) for ours, theirs in pairs]).mean()
-    per_item = torch.stack([item_loss(ours, theirs) for ours, theirs in pairs]).mean(dim=0)
-    return float(loss), per_item, outputs
+    return torch.stack([activation_loss(ours, theirs) for ours, theirs in pairs]).mean(), pairs
 
 
 def agreement(

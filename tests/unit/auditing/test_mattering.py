@@ -51,7 +51,7 @@ def asked(audit, **shares):
 def with_oracle(audit, flipped, by_noise):
     """The audit with an oracle: counts of 100 matched nodes for each start."""
     counts = [np.array([row], dtype=np.int64) for row in ([100] * STARTS, flipped, by_noise)]
-    found = ScaledExcess("features", (LAYER,), "conditional", 0.03, 200, *counts)
+    found = ScaledExcess("features", (LAYER,), "conditional", 0.03, 200, *counts, unconverged=3)
     return replace(audit, oracle={LAYER: found})
 
 
@@ -122,6 +122,16 @@ def test_an_audit_with_an_oracle_is_saved_and_loaded(unasked, tmp_path):
     loaded = gm.load_audit(tmp_path / "audit")
     assert loaded.oracle[LAYER].rows() == audit.oracle[LAYER].rows()
     assert gm.verdict(loaded) == gm.verdict(audit)
+
+
+def test_directed_edges_have_no_oracle():
+    dataset = gm.load_dataset("csbm", num_nodes=60, p=0.1, q=0.03)
+    model = gm.build_model("gcn", dataset, hidden_channels=8)
+    options = {"layers": [LAYER], "num_starts": 1, "num_untrained": 0, "budget": gm.Budget(steps=5)}
+    for directed, expected in ((True, set()), (False, {LAYER})):
+        vary = gm.Structure(directed=directed)
+        audit = gm.audit(model, dataset, vary=vary, solver=gm.Rewire(proposals=20), **options)
+        assert set(audit.oracle) == expected
 
 
 def test_data_with_a_known_truth_are_judged_by_the_oracle():

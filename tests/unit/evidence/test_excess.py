@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,17 @@ def test_nodes_whose_label_the_oracle_is_told_do_not_count(dataset):
     found = gm.scaled_excess(gm.ConstantModel(), dataset, seeds=range(2), reading="belief_propagation")
     assert found.judged == 150 - len(dataset.split.train)
     assert (found.matched == found.judged).all()
+
+
+def test_graphs_on_which_belief_propagation_does_not_settle_are_counted(dataset, monkeypatch):
+    real = gm.BayesOracle.beliefs
+    monkeypatch.setattr(gm.BayesOracle, "beliefs", lambda *at: replace(real(*at), converged=False))
+    options = {"seeds": range(2), "noise_draws": 3, "reading": "belief_propagation"}
+    found = gm.scaled_excess(gm.ConstantModel(), dataset, **options)
+    assert found.unconverged == 1 + 2 * 3 + 2  # the reference, noise, and what was found
+    assert "NOT CONVERGED" in repr(found)
+    assert found.rows()[0]["unconverged"] == 9
+    assert gm.scaled_excess(gm.ConstantModel(), dataset, seeds=range(2)).unconverged == 0
 
 
 def test_noise_has_the_marginals_of_a_start_and_nothing_of_a_search(dataset):

@@ -20,8 +20,9 @@ from graph_metamers.study.table import read_parquet
 USUAL = {
     "kind": "metamer", "dataset": "karate", "split": 0, "model": "gcn", "num_layers": 2,
     "hidden_channels": 16, "activation": "relu", "residual": False, "perturbation": "none", "drop_edge": 0.0,
-    "weights": "trained", "layer": "act.0", "depth": 1, "vary": "features", "solver": "auto", "seed": 0,
-    "search_seed": 0, "run_id": "0", "model_run_id": "m", "error": None, "num_parameters": 100,
+    "label_propagation": "none", "weights": "trained", "layer": "act.0", "depth": 1, "vary": "features",
+    "feature_kind": "own", "solver": "auto", "seed": 0, "search_seed": 0, "run_id": "0",
+    "model_run_id": "m", "error": None, "num_parameters": 100,
     "test_accuracy": 0.8, "at_chance": False, "is_metamer": True, "passing_share": 0.5,
     "visible_distance": 1.0, "prediction_agreement": 0.9, "activation_loss": 1e-4,
 }  # fmt: skip
@@ -135,8 +136,59 @@ def test_combinations_and_weights():
     answers = {answer.question.id: answer for answer in answers_of(cells_of(found))}
     assert set(answers) == {"activation", "residual", "combinations", "weights"}
     assert answers["combinations"].levels == ("relu", "relu + residual", "elu", "elu + residual")
+    found = {(one.level, one.baseline) for one in answers["combinations"].comparisons}
+    assert found == {
+        ("relu + residual", "relu"),
+        ("elu", "relu"),
+        ("elu + residual", "relu"),
+        ("elu + residual", "elu"),  # its parts
+        ("elu + residual", "relu + residual"),
+    }
     assert answers["weights"].levels == ("trained", "random")
     assert len(answers["activation"].groups) == 2  # plain and residual, of trained models alone
+
+
+def test_longer_ascents_are_a_level_of_their_own_with_the_same_control():
+    levels = [{"perturbation": label, "at": 0.5} for label in (PGD, f"{PGD} 20 steps", RANDOM)]
+    (answer,) = answers_of(cells_of(rows(levels)))
+    assert len(answer.levels) == 3
+    pairs = {(one.level, one.baseline) for one in answer.comparisons}
+    assert {(PGD, RANDOM), (f"{PGD} 20 steps", RANDOM)} <= pairs
+
+
+def test_models_of_different_depth_are_compared_where_their_layers_are():
+    found = rows([{"num_layers": 2, "at": 0.5}]) + rows(
+        [{"num_layers": 2, "at": 0.6}], layer="output", depth=2
+    )
+    for layer, depth in (("act.0", 1), ("act.2", 3), ("output", 4)):
+        found += rows([{"num_layers": 4, "at": 0.3}], layer=layer, depth=depth)
+    (answer,) = answers_of(cells_of(found))
+    assert (answer.question.id, answer.levels) == ("depth", ("2 layers", "4 layers"))
+    places = {comparison.context["layer"]: comparison for comparison in answer.comparisons}
+    assert set(places) == {"first hidden layer", "last hidden layer", "output"}
+    last, first = (shares(found, num_layers=n, layer=name) for n, name in ((4, "act.2"), (2, "act.0")))
+    assert places["last hidden layer"].invariance.difference.estimate == pytest.approx(
+        np.mean(last) - np.mean(first)
+    )
+
+
+def test_excess_is_compared_where_an_oracle_knows_it(tmp_path):
+    known = rows([level | {"excess": 0.9 if level["activation"] == "relu" else 0.4} for level in ACTIVATIONS])
+    unknown = rows(ACTIVATIONS, dataset="digits")
+    answers = answers_of(cells_of(known + unknown))
+    by_dataset = {row["dataset"]: row for row in comparison_rows(answers)}
+    assert by_dataset["karate"]["excess_difference"] == pytest.approx(-0.5)
+    assert by_dataset["digits"]["excess_difference"] is None
+    drawn = {(row["dataset"], row["measure"]) for row in level_rows(answers)}
+    assert ("karate", "excess") in drawn
+    assert ("digits", "excess") not in drawn
+    page = write_study_report(known + unknown, tmp_path)[0].read_text(encoding="utf-8")
+    assert "<td>-0.50 [-0.50, -0.50]</td>" in page
+    # A search with which nothing matched says nothing: 0/0 is not 0.
+    for missing in (math.nan, None):
+        known[0]["excess"] = missing
+        (answer,) = answers_of(cells_of(known))
+        assert all(row["excess_difference"] is None for row in comparison_rows([answer]))
 
 
 def test_a_model_without_an_activation_function_stands_beside_relu():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from graph_metamers.models import load_model
 from graph_metamers.storage import to_number
 from graph_metamers.study import FolderStore, plan, rows_of, run_plan, run_study, study_config
 from graph_metamers.study import executors as executors_module
-from graph_metamers.study.executors import InProcess
+from graph_metamers.study.executors import InProcess, completion_of
 from graph_metamers.study.graph_codec import decode_graph
 from graph_metamers.study.journal import count_events, read_journals
 from graph_metamers.study.table import TABLE, read_parquet, without_volatile
+from graph_metamers.study.tasks import Task
 
 
 def test_the_second_time_nothing_is_computed(short, store):
@@ -63,6 +65,45 @@ def test_an_audit_finds_the_same(short, store):
     for name in ("activation_loss", "passing_share", "visible_distance", "prediction_agreement"):
         assert row[name] == pytest.approx(audited[name])
         assert row[f"{name}_chance"] == pytest.approx(audited[f"{name}_chance"])
+
+
+def test_a_block_model_is_judged_by_its_oracle_and_label_propagation_stands_behind(short, store):
+    grid = {"dataset": "csbm", "layer": "output", "label_propagation": ["none", "behind"], "seeds": 0}
+    run_study(short(grid=grid), store.path)
+    dataset = gm.load_dataset("csbm")
+    fit = gm.fit(gm.build_model("gcn", dataset, seed=0), dataset, epochs=20, seed=0)
+    models = {"none": fit.model, "behind": gm.WithLabelPropagation(fit.model, dataset).eval()}
+    rows = [row for row in rows_of(store) if row["kind"] == "metamer"]
+    assert {row["label_propagation"] for row in rows} == set(models)
+    for row in rows:
+        model = models[row["label_propagation"]]
+        vary = gm.Features(kind="continuous")
+        metamer = gm.generate(model, dataset.graph, "output", vary=vary, budget=gm.Budget(60), seed=0)
+        (expected,) = gm.oracle_figures(dataset, [[metamer]], vary=vary).rows()
+        assert row["activation_loss"] == metamer.activation_loss
+        assert row["excess"] == pytest.approx(expected["excess"], nan_ok=True)
+        assert row["bayes_changed_by_noise"] == pytest.approx(expected["denominator"], nan_ok=True)
+        assert row["test_accuracy"] == gm.evaluate(model, dataset).test.accuracy
+
+
+def test_other_data_where_a_run_is_computed_are_no_result_of_it(study):
+    planned = plan(study_config(study(grid={"model": "gcn", "seeds": 0})))
+    (run,) = planned.models
+    elsewhere = replace(run, data_fingerprint="0" * 64)
+    found = completion_of(Task(elsewhere, None, 1))
+    assert found.outcome is None
+    assert found.problem.startswith("RunFailedError: karate must have the fingerprint 0000")
+
+
+def test_words_may_become_any_numbers(short, store):
+    run_study(short(grid={"seeds": 0}, search={"steps": 60, "feature_kind": "continuous"}), store.path)
+    row = rows_of(store)[1]
+    dataset = gm.load_dataset("karate")
+    model = gm.fit(gm.build_model("gcn", dataset, seed=0), dataset, epochs=20, seed=0).model
+    vary = gm.Features(kind="continuous")
+    metamer = gm.generate(model, dataset.graph, "act.0", vary=vary, budget=gm.Budget(60), seed=0)
+    assert row["activation_loss"] == metamer.activation_loss
+    assert row["input_distance"] == metamer.input_distance.scaled
 
 
 def test_structure(short, store):

@@ -151,6 +151,24 @@ def test_a_killed_ray_worker_loses_nothing(planned, store, expected, cluster):
     assert equal(table(store), expected)
 
 
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.enable_socket
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:ResourceWarning")
+def test_more_threads_than_any_node_has_may_never_start(cluster):
+    with pytest.warns(UserWarning, match="no node of the Ray cluster has 2 processors"):
+        RayExecutor(threads=2).close()
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.enable_socket
+@pytest.mark.filterwarnings("ignore")
+def test_more_threads_than_this_machine_has_are_refused():
+    with pytest.raises(ParameterError, match=f"at most {os.cpu_count()}, the processors of this machine"):
+        RayExecutor(threads=1 + os.cpu_count())
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_the_error_says_how_to_get_it(study, store):
     with pytest.raises(ParameterError, match=r"pip install 'graph-metamers\[ray\]'"):

@@ -56,6 +56,30 @@ def test_words_for_layers(study, layer, expected):
     assert [run.config["depth"] for run in found.metamers] == [depths[name] for name in expected]
 
 
+def test_label_propagation_changes_the_output_alone(study):
+    axes = {"label_propagation": ["none", "behind"], "layer": ["all", "act.0"], "seeds": 0}
+    found = planned(study, grid=axes)
+    searched = {
+        (run.case["model"], run.case["label_propagation"], run.case["layer"]) for run in found.metamers
+    }
+    assert searched == {
+        (model, label, layer)
+        for model in ("gcn", "sage")
+        for label, layer in (("none", "act.0"), ("none", "output"), ("behind", "output"))
+    }
+    assert {run.run_id for run in planned(study, grid={"layer": "all", "seeds": 0}).runs} <= {
+        run.run_id for run in found.runs
+    }
+
+
+def test_features_may_leave_the_kind_of_the_data(study):
+    own, free = (planned(study, search={"feature_kind": kind}) for kind in ("own", "continuous"))
+    assert {run.config["search"].get("feature_kind") for run in free.metamers} == {"continuous"}
+    assert {run.run_id for run in own.runs} == {run.run_id for run in planned(study, search={}).runs}
+    assert not {run.run_id for run in own.metamers} & {run.run_id for run in free.metamers}
+    assert own.models[0].run_id == free.models[0].run_id
+
+
 def test_exclude_and_include(study):
     found = planned(
         study,
