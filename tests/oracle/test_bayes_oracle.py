@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN
 from torch_geometric.nn.models import LabelPropagation
 
 import graph_metamers as gm
@@ -137,3 +139,39 @@ def test_label_propagation_behind_a_model_is_the_formula(dataset):
     pyg = LabelPropagation(3, 0.6)(start, graph.edge_index).clamp(min=1e-6).log()
     pyg = pyg - pyg.mean(dim=1, keepdim=True)
     torch.testing.assert_close(spread(graph.x, graph.edge_index), pyg, rtol=1e-4, atol=1e-4)
+
+
+def test_label_propagation_before_a_model_keeps_a_nodes_own_label_from_it(dataset):
+    graph, train = dataset.graph, dataset.split.train
+    torch.manual_seed(0)
+    model = GCN(graph.num_features + 2, 4, num_layers=2, out_channels=2).eval()
+    told = gm.WithLabelPropagation(model, dataset, place="before", num_layers=4, alpha=0.6).eval()
+    adjacency = torch.zeros(dataset.num_nodes, dataset.num_nodes)
+    adjacency[graph.edge_index[1], graph.edge_index[0]] = 1
+    scale = adjacency.sum(1).rsqrt().nan_to_num(posinf=0.0)
+    step = 0.6 * (scale[:, None] * adjacency * scale)
+    labels = torch.nn.functional.one_hot(graph.y[train], 2).float()
+    expected = torch.zeros(dataset.num_nodes, 2)
+    for node in range(dataset.num_nodes):  # by hand: for every node without its own label
+        start = torch.zeros(dataset.num_nodes, 2)
+        others = train != node
+        start[train[others]] = labels[others]
+        spread = start
+        for _ in range(4):
+            spread = step @ spread + 0.4 * start
+        expected[node] = spread[node]
+    logits = model(torch.cat([graph.x, expected], dim=1), graph.edge_index)
+    torch.testing.assert_close(told(graph.x, graph.edge_index), logits, rtol=1e-4, atol=1e-4)
+    fewer = graph.edge_index[:, 2:]  # other edges: other scores
+    with_fewer = told(graph.x, fewer)
+    again = gm.WithLabelPropagation(
+        model, replace(dataset, graphs=(Data(graph.x, fewer, y=graph.y),)), place="before",
+        num_layers=4, alpha=0.6,
+    )  # fmt: skip
+    torch.testing.assert_close(with_fewer, again(graph.x, fewer))
+    assert not torch.allclose(with_fewer, model(torch.cat([graph.x, expected], dim=1), fewer))
+
+
+def test_label_propagation_has_two_places(dataset):
+    with pytest.raises(gm.ParameterError, match="'place' parameter must be"):
+        gm.WithLabelPropagation(gm.build_model("gcn", dataset), dataset, place="ahead")

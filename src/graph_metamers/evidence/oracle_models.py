@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 (the field's own name)
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from graph_metamers.parameters import check_integer, check_real
+from graph_metamers.parameters import check_choice, check_integer, check_real
 from graph_metamers.training.scoring import require_node_level
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from graph_metamers.evidence.bayes_oracle import BayesOracle
 
 __all__ = ["ConstantModel", "OracleModel", "WithLabelPropagation"]
+
+Place: TypeAlias = Literal["behind", "before"]
+"""Where label propagation stands, as seen from a model."""
 
 _ROUNDS_AWAY = 1e-12
 _SMALLEST = 1e-6
@@ -86,12 +89,17 @@ class ConstantModel(nn.Module):
 
 
 class WithLabelPropagation(nn.Module):
-    """A trained model with label propagation behind it, as Gosch et al. 2023 put it: "GNN + LP".
+    """A model with label propagation behind it, as Gosch et al. 2023 put it ("GNN + LP"), or before it.
 
-    The model's class probabilities, with the training nodes' own labels in place of theirs, are passed on
+    Behind: the model's class probabilities, with the training nodes' own labels in place of theirs, are passed on
     along the normalised edges, Z <- alpha D^-1/2 A D^-1/2 Z + (1 - alpha) Z_0. Output are centred logarithms
     of what comes out (ours: so that, as for any network, the difference of the two logits is what decides),
-    of numbers of at least 1e-6.
+    of numbers of at least 1e-6. It is put behind a model that is trained already.
+
+    Before: the training labels alone are passed on in the same way, and the model reads what arrives beside
+    its features, [num_nodes, num_features + num_classes]. To a training node its own label does not come back
+    on any path: it is taken out of what arrives there (linear propagation, so exactly). Else the model would
+    learn to copy it, and know nothing of other nodes. It is trained with it.
 
     Parameters
     ----------
@@ -99,28 +107,73 @@ class WithLabelPropagation(nn.Module):
         Returns logits [num_nodes, num_classes] from (x, edge_index).
     dataset
         Whose training labels are told.
+    place
+        `"behind"` or `"before"`.
     num_layers, alpha
         Of the propagation; Gosch et al.: 50 and 0.7.
+
+    Notes
+    -----
+    Before: O(num_layers num_edges training_nodes) for edges other than those of the data set, whose scores
+    are kept.
     """
 
     labels: Tensor
     nodes: Tensor
+    scores: Tensor
+    edges: Tensor
 
     def __init__(
-        self, model: nn.Module, dataset: Dataset, *, num_layers: int = 50, alpha: float = 0.7
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        *,
+        place: Place = "behind",
+        num_layers: int = 50,
+        alpha: float = 0.7,
     ) -> None:
         super().__init__()
         require_node_level(dataset)
         self.model = model
+        self.place = check_choice("place", place, get_args(Place))
         self.num_layers = check_integer("num_layers", num_layers, low=1)
         self.alpha = check_real("alpha", alpha, low=0.0, high=1.0, high_included=True)
         self.neighbours = _SumOfNeighbours()
         train = dataset.split.train
         self.register_buffer("nodes", train)
         self.register_buffer("labels", F.one_hot(dataset.graph.y[train], dataset.num_classes).float())
+        if place == "before":
+            graph = dataset.graph
+            self.register_buffer("edges", graph.edge_index.clone(), persistent=False)
+            self.register_buffer("scores", self._arriving(len(graph.y), graph.edge_index), persistent=False)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Return logits, [num_nodes, classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
+        return self._before(x, edge_index) if self.place == "before" else self._behind(x, edge_index)
+
+    def _before(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        is_known = len(x) == len(self.scores) and torch.equal(edge_index, self.edges)
+        scores = self.scores if is_known else self._arriving(len(x), edge_index)
+        logits: Tensor = self.model(torch.cat([x, scores.to(x.dtype)], dim=1), edge_index)
+        return logits
+
+    def _arriving(self, num_nodes: int, edge_index: Tensor) -> Tensor:
+        """What arrives of the training labels, [num_nodes, classes], without a node's own."""
+        edges, weights = gcn_norm(
+            edge_index, num_nodes=num_nodes, add_self_loops=False, dtype=self.labels.dtype
+        )
+        # A column for each class, and one for each training node: what of its own comes back to it.
+        own = torch.eye(len(self.nodes), dtype=self.labels.dtype, device=self.labels.device)
+        told = self.labels.new_zeros(num_nodes, self.labels.shape[1] + len(own))
+        told[self.nodes] = torch.cat([self.labels, own], dim=1)
+        spread = told
+        for _ in range(self.num_layers):
+            spread = self.alpha * self.neighbours(spread, edges, weights) + (1 - self.alpha) * told
+        scores, returned = spread.split([self.labels.shape[1], len(own)], dim=1)
+        came_back = returned[self.nodes].diagonal()
+        return scores.index_add(0, self.nodes, -came_back[:, None] * self.labels)
+
+    def _behind(self, x: Tensor, edge_index: Tensor) -> Tensor:
         told = self.model(x, edge_index).softmax(dim=1)
         told = told.index_copy(0, self.nodes, self.labels.to(told.dtype))
         # PyTorch Geometric's own `LabelPropagation` computes the same, but lets no gradient through.

@@ -200,7 +200,7 @@ def _setting(name: str, value: Any) -> str:
         "hidden_channels": f"width {value}",
         "perturbation": "no perturbation" if value == "none" else str(value),
         "drop_edge": f"drop edge {value}",
-        "label_propagation": "label propagation" if value != "none" else "bare",
+        "label_propagation": "bare" if value == "none" else f"label propagation {value}",
         "weights": f"{value} weights",
         "split": f"split {value}",
     }

@@ -160,7 +160,7 @@ def _board_row(row: dict[str, Any]) -> dict[str, str]:
     parts += [str(row["activation"])] + (["residual"] if row["residual"] else [])
     parts += [] if row["perturbation"] == "none" else [str(row["perturbation"])]
     parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
-    parts += [] if row["label_propagation"] == "none" else ["label propagation behind"]
+    parts += [] if row["label_propagation"] == "none" else [f"label propagation {row['label_propagation']}"]
     parts += [] if row["weights"] == "trained" else ["random weights"]
     return {
         "dataset": str(row["dataset"]),

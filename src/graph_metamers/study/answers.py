@@ -54,7 +54,11 @@ QUESTIONS = (
         "Does adversarial training matter, against random changes of the same size?",
         ("perturbation", "drop_edge"),
     ),
-    Question("label_propagation", "Does label propagation behind the model matter?", ("label_propagation",)),
+    Question(
+        "label_propagation",
+        "Does label propagation behind or before the model matter?",
+        ("label_propagation",),
+    ),
     Question(
         "combinations",
         "Do combinations do more than their parts?",
@@ -192,7 +196,7 @@ def _words(name: str, value: Any) -> str:
     if name == "residual":
         return "residual" if value else "plain"
     if name == "label_propagation":
-        return "none" if value == "none" else "label propagation"
+        return "none" if value == "none" else f"label propagation {value}"
     if name == "drop_edge":
         return f"drop edge {value:g}" if value else ""
     if name == "num_layers":

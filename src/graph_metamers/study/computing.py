@@ -25,7 +25,7 @@ from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.storage import environment, fingerprint
 from graph_metamers.study.graph_codec import encode_graph
-from graph_metamers.study.planning import load_source
+from graph_metamers.study.planning import OUTPUT, load_source
 from graph_metamers.study.tasks import GRAPH, WEIGHTS, Outcome
 from graph_metamers.synthesis import Budget, Rewire, generate
 from graph_metamers.synthesis.metamer import ITEM_TOLERANCE_FACTOR
@@ -90,12 +90,13 @@ def compute(task: Task, dataset: Dataset | None = None) -> Outcome:
 
 def _model(run: Run, dataset: Dataset) -> tuple[dict[str, Json], dict[str, bytes]]:
     config: Any = run.config
-    model, transform = _built(run), _transform(run)
-    values: dict[str, Json] = {"num_parameters": sum(p.numel() for p in model.parameters())}
+    built, transform = _built(run), _transform(run)
+    values: dict[str, Json] = {"num_parameters": sum(p.numel() for p in built.parameters())}
+    subject = _subject(run, built, dataset) if _is_trained_with(run) else built
     if config["training"] is not None:
         change = config["perturbation"]
         result = fit(
-            model,
+            subject,
             dataset,
             **config["training"],
             perturbation=None if change is None else Perturbation(**change),
@@ -103,17 +104,30 @@ def _model(run: Run, dataset: Dataset) -> tuple[dict[str, Json], dict[str, bytes
             transform=transform,
             seed=run.seed,
         )
-        model = result.model
+        subject = result.model
         values |= {"best_epoch": result.best_epoch, "epochs": len(result.history)}
+    model = cast("GNN", subject.model if _is_trained_with(run) else subject)
     scores = evaluate(_subject(run, model, dataset), dataset, transform=transform)
     return values | _accuracies(scores), {WEIGHTS: _written_model(model)}
 
 
 def _subject(model_run: Run, model: GNN, dataset: Dataset) -> nn.Module:
-    """What is asked: the model, or the model with label propagation behind it."""
-    if model_run.case["label_propagation"] == "none":
-        return model
-    return WithLabelPropagation(model, dataset).eval()
+    """What is asked: the model, or the model with label propagation."""
+    place = model_run.case["label_propagation"]
+    return model if place == "none" else WithLabelPropagation(model, dataset, place=place).eval()
+
+
+def _is_trained_with(model_run: Run) -> bool:
+    """Whether label propagation is there in training already."""
+    return bool(model_run.case["label_propagation"] == "before")
+
+
+def _layer_of(run: Run) -> str:
+    """The layer that is searched, as the subject calls it."""
+    assert run.parent is not None  # noqa: S101 (it is a search)
+    layer = str(run.config["layer"])
+    is_inside = _is_trained_with(run.parent) and layer != OUTPUT
+    return f"model.{layer}" if is_inside else layer
 
 
 def _accuracies(scores: Scores) -> dict[str, Json]:
@@ -139,7 +153,7 @@ def _metamer(task: Task, dataset: Dataset) -> tuple[dict[str, Json], dict[str, b
     metamer = generate(
         model,
         dataset.graph,
-        config["layer"],
+        _layer_of(run),
         vary=vary,
         objective=search["objective"],
         transform=_transform(run),
@@ -198,7 +212,7 @@ def _observer(run: Run, vary: Any, dataset: Dataset, model: nn.Module) -> Observ
     found = observer(
         ModelView(model, None, _transform(run)),
         what_varies(vary, dataset.graph),
-        config["layer"],
+        _layer_of(run),
         item_tolerance=ITEM_TOLERANCE_FACTOR * config["search"]["tolerance"],
         min_distance=config["search"]["min_distance"],
     )

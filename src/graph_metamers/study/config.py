@@ -67,8 +67,9 @@ class Grid(_Part):
     drop_edge
         As for `fit`.
     label_propagation
-        `none`, or `behind` for the trained model with label propagation behind it (`WithLabelPropagation`).
-        Then only the output is searched: the layers before are those of the model without.
+        `none`; `behind`, for the trained model with label propagation behind it, of which only the output is
+        searched: the layers before are those of the model without; or `before`, for a model that is trained
+        with what label propagation says beside its features. See `WithLabelPropagation`.
     weights
         `trained`, or `random` for the same model with its first weights.
     layer
@@ -93,7 +94,7 @@ class Grid(_Part):
     residual: Several[bool] = (False,)
     perturbation: Several[OrNone[Perturbation]] = (None,)
     drop_edge: Several[Annotated[float, Field(ge=0, lt=1)]] = (0.0,)
-    label_propagation: Several[Literal["none", "behind"]] = ("none",)
+    label_propagation: Several[Literal["none", "behind", "before"]] = ("none",)
     weights: Several[Literal["trained", "random"]] = ("trained",)
     layer: Several[str] = ("all",)
     vary: Several[Literal["features", "structure"]] = ("features",)

@@ -194,10 +194,11 @@ def _model_run(study: StudyConfig, case: dict[str, Any], data: _Data) -> Run:
     facts = data.facts(case["dataset"], case["split"])
     trained = case["weights"] == "trained"
     perturbation = case["perturbation"] if trained else None
+    is_before = case["label_propagation"] == "before"  # and reads a score for each class too
     try:
         model = ModelConfig(
             architecture=case["model"],
-            in_channels=facts.num_features,
+            in_channels=facts.num_features + (facts.num_classes if is_before else 0),
             out_channels=facts.num_classes,
             hidden_channels=case["hidden_channels"],
             num_layers=case["num_layers"],
@@ -237,7 +238,7 @@ def _layers_of(asked: str, model: Run) -> list[tuple[str, int]]:
     settings: Any = model.config["model"]
     names = layer_names(ModelConfig(**settings))
     numbered = [(name, depth) for depth, name in enumerate(names, start=1)]
-    if model.case["label_propagation"] != "none":
+    if model.case["label_propagation"] == "behind":
         if asked in names and asked != OUTPUT:
             return []  # the same as without label propagation
         numbered = numbered[-1:]

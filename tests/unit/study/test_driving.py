@@ -9,7 +9,7 @@ import torch
 import graph_metamers as gm
 from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import Features, what_varies
-from graph_metamers.models import load_model
+from graph_metamers.models import GNN, load_model
 from graph_metamers.storage import to_number
 from graph_metamers.study import FolderStore, plan, rows_of, run_plan, run_study, study_config
 from graph_metamers.study import executors as executors_module
@@ -84,6 +84,23 @@ def test_a_block_model_is_judged_by_its_oracle_and_label_propagation_stands_behi
         assert row["excess"] == pytest.approx(expected["excess"], nan_ok=True)
         assert row["bayes_changed_by_noise"] == pytest.approx(expected["denominator"], nan_ok=True)
         assert row["test_accuracy"] == gm.evaluate(model, dataset).test.accuracy
+
+
+def test_a_model_is_trained_and_searched_with_label_propagation_before_it(short, store):
+    run_study(short(grid={"layer": "all", "label_propagation": "before", "seeds": 0}), store.path)
+    trained, *rows = rows_of(store)
+    dataset = gm.load_dataset("karate")
+    config = replace(gm.build_model("gcn", dataset).config, in_channels=34 + dataset.num_classes)
+    with torch.random.fork_rng():
+        torch.default_generator.manual_seed(0)
+        model = gm.WithLabelPropagation(GNN(config), dataset, place="before")
+    fit = gm.fit(model, dataset, epochs=20, seed=0)
+    assert trained["test_accuracy"] == fit.scores.test.accuracy
+    assert [row["layer"] for row in rows] == ["act.0", "output"]
+    for row, layer in zip(rows, ("model.act.0", "output"), strict=True):
+        vary = gm.Features(kind="binary")
+        metamer = gm.generate(fit.model, dataset.graph, layer, vary=vary, budget=gm.Budget(60), seed=0)
+        assert row["activation_loss"] == metamer.activation_loss
 
 
 def test_other_data_where_a_run_is_computed_are_no_result_of_it(study):
