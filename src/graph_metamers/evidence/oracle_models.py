@@ -91,10 +91,10 @@ class ConstantModel(nn.Module):
 class WithLabelPropagation(nn.Module):
     """A model with label propagation behind it, as Gosch et al. 2023 put it ("GNN + LP"), or before it.
 
-    Behind: the model's class probabilities, with the training nodes' own labels in place of theirs, are passed on
-    along the normalised edges, Z <- alpha D^-1/2 A D^-1/2 Z + (1 - alpha) Z_0. Output are centred logarithms
-    of what comes out (ours: so that, as for any network, the difference of the two logits is what decides),
-    of numbers of at least 1e-6. It is put behind a model that is trained already.
+    Behind: the model's class probabilities, with the training nodes' own labels in place of theirs, are
+    passed on along the normalised edges, Z <- alpha D^-1/2 A D^-1/2 Z + (1 - alpha) Z_0. Output are centred
+    logarithms of what comes out (ours: so that, as for any network, the difference of the two logits is what
+    decides), of numbers of at least 1e-6. It is put behind a model that is trained already.
 
     Before: the training labels alone are passed on in the same way, and the model reads what arrives beside
     its features, [num_nodes, num_features + num_classes]. To a training node its own label does not come back
@@ -169,8 +169,9 @@ class WithLabelPropagation(nn.Module):
         spread = told
         for _ in range(self.num_layers):
             spread = self.alpha * self.neighbours(spread, edges, weights) + (1 - self.alpha) * told
-        scores, returned = spread.split([self.labels.shape[1], len(own)], dim=1)
-        came_back = returned[self.nodes].diagonal()
+        num_classes = self.labels.shape[1]
+        came_back = spread[self.nodes, num_classes:].diagonal()
+        scores: Tensor = spread[:, :num_classes]
         return scores.index_add(0, self.nodes, -came_back[:, None] * self.labels)
 
     def _behind(self, x: Tensor, edge_index: Tensor) -> Tensor:

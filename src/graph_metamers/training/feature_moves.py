@@ -75,21 +75,43 @@ def flipped(x: Tensor, count: int, loss: Loss, generator: torch.Generator, *, st
     The ascent moves a matrix of scores, of which the largest `count` of each row are flipped. Rows on which
     the loss does not depend keep their random flips.
     """
-    scores = torch.zeros_like(x)
-    scores.scatter_(1, torch.rand(x.shape, generator=generator).topk(count, dim=1).indices.to(x.device), 1.0)
-    flips = scores
-    best, best_value = flips, -torch.inf
+    chosen = _distinct_columns(x.shape[0], x.shape[1], count, generator).to(x.device)
+    if not steps:
+        return _with_flips(x, chosen)
+    scores = torch.zeros_like(x).scatter_(1, chosen, 1.0)
+    best, best_value = chosen, -torch.inf
     toward = 1 - 2 * x
-    for step in range(steps + 1 if steps else 0):
-        value, slope = _slope(loss, x + toward * flips, needed=step < steps)
+    for step in range(steps + 1):
+        value, slope = _slope(loss, _with_flips(x, chosen), needed=step < steps)
         if value > best_value:
-            best, best_value = flips, value
+            best, best_value = chosen, value
         if slope is not None:
-            gain = slope * toward
-            scores = scores + gain / gain.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+            # In place: matrices of all features are what this spends its time on.
+            gain = slope.mul_(toward)
+            largest = gain.abs().amax(dim=1, keepdim=True)
+            scores.add_(gain.div_(largest.clamp(min=torch.finfo(x.dtype).tiny)))
             chosen = scores.topk(count, dim=1).indices
-            flips = torch.zeros_like(x).scatter_(1, chosen, 1.0)
-    return (x + toward * best).detach()
+    return _with_flips(x, best)
+
+
+def _with_flips(x: Tensor, chosen: Tensor) -> Tensor:
+    """x, [n, F], with the entries of these columns, [n, count], flipped; detached."""
+    x = x.detach()
+    return x.scatter(1, chosen, 1 - x.gather(1, chosen))
+
+
+def _distinct_columns(rows: int, width: int, count: int, generator: torch.Generator) -> Tensor:
+    """For each row as many different columns, int64 [rows, count], all sets as likely."""
+    if 4 * count > width:  # drawn one by one, most would be drawn twice
+        return torch.rand(rows, width, generator=generator).topk(count, dim=1).indices
+    drawn = torch.randint(width, (rows, count), generator=generator)
+    again = torch.arange(rows)
+    while True:
+        ordered = drawn[again].sort(dim=1).values
+        again = again[(ordered[:, 1:] == ordered[:, :-1]).any(dim=1)]
+        if not len(again):
+            return drawn
+        drawn[again] = torch.randint(width, (len(again), count), generator=generator)
 
 
 def _slope(loss: Loss, x: Tensor, *, needed: bool) -> tuple[float, Tensor | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from graph_metamers.errors import ParameterError
@@ -150,9 +151,15 @@ class Disturbance:
             graph = without_pairs(graph, pairs, pairs.random(pairs.count(self.drop_edge), self.generator))
         return graph if self.perturbation is None else self._perturbed(graph, self.perturbation, model)
 
+    @cached_property
+    def _norm(self) -> Norm:
+        """Of the perturbation; the kind of the features is not looked up in every epoch."""
+        assert self.perturbation is not None  # noqa: S101 (asked where there is one)
+        return self.perturbation.norm_for(self.graph.x)
+
     def _perturbed(self, graph: Graph, perturbation: Perturbation, model: nn.Module) -> Graph:
         steps = perturbation.steps if perturbation.kind == "pgd" else 0
-        norm = perturbation.norm_for(self.graph.x)
+        norm = self._norm
         if norm == "share":
             pairs = EdgePairs.of(graph)
             chosen = removed_pairs(
