@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graph_metamers.types import Json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when the same settings would give another result, or a result another form."""
 
 RUN_ID_LENGTH = 40
