@@ -141,6 +141,10 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the page and the tables.")
     ] = Path("study-report"),
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option("--audit", help="Folder of an audit to enter into the leaderboard; may be repeated."),
+    ] = None,
     data_root: DataRoot = None,
 ) -> None:
     """Write a page and tables about the finished runs of a study."""
@@ -151,7 +155,10 @@ def report(
     config = study_config(study)
     planned = plan(config, data_root=_text(data_root))
     rows = rows_of(FolderStore(store), [run.run_id for run in planned.runs])
-    files = gm.write_study_report(rows, output, name=config.name, description=config.description)
+    audits = [gm.load_audit(folder) for folder in audit or []]
+    files = gm.write_study_report(
+        rows, output, name=config.name, description=config.description, audits=audits
+    )
     left = len(planned.runs) - len(rows)
     if printing.json:
         print_json({"runs": len(planned.runs), "left": left, "files": files})

@@ -21,11 +21,13 @@ from graph_metamers.report.writing import content_security_policy
 from graph_metamers.storage import atomic_file, ensure_writable
 from graph_metamers.study.answers import answers_of, leaderboard
 from graph_metamers.study.cells import cells_of
+from graph_metamers.study.entries import entries_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from graph_metamers.auditing import Audit
     from graph_metamers.study.answers import Answer
 
 PAGE = "study.html"
@@ -37,6 +39,7 @@ def write_study_report(
     *,
     name: str = "study",
     description: str = "",
+    audits: Sequence[Audit] = (),
 ) -> list[Path]:
     """Write a page about a study and its tables into a folder.
 
@@ -48,6 +51,8 @@ def write_study_report(
         Where to; made if it is not there. Older files of the same names are replaced.
     name, description
         Of the study.
+    audits
+        Of models that are not the study's: they are entered into the leaderboard.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def write_study_report(
     Raises
     ------
     ParameterError
-        If there is no finished search among the rows.
+        If there is no finished search among the rows, or an audit was made on other data or another split.
     OutputError
         If the folder cannot be written.
     """
@@ -67,7 +72,7 @@ def write_study_report(
     if not cells:
         raise ParameterError("rows", "those of a study with a finished search", f"{len(rows)} rows without")
     ensure_writable(target / PAGE)
-    answers, board = answers_of(cells), leaderboard(cells)
+    answers, board = answers_of(cells), leaderboard(cells, entries_of(audits, rows))
     tables = {
         "runs": list(rows),
         "comparisons": comparison_rows(answers),
@@ -156,12 +161,7 @@ def _difference(row: dict[str, Any], key: str) -> str:
 
 
 def _board_row(row: dict[str, Any]) -> dict[str, str]:
-    parts = [str(row["model"]), f"{row['num_layers']} layers", f"width {row['hidden_channels']}"]
-    parts += [str(row["activation"])] + (["residual"] if row["residual"] else [])
-    parts += [] if row["perturbation"] == "none" else [str(row["perturbation"])]
-    parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
-    parts += [] if row["label_propagation"] == "none" else [f"label propagation {row['label_propagation']}"]
-    parts += [] if row["weights"] == "trained" else ["random weights"]
+    parts = [f"{row['model']}, from an audit"] if row["num_layers"] is None else _settings_in_words(row)
     return {
         "dataset": str(row["dataset"]),
         "vary": str(row["vary"]),
@@ -173,6 +173,15 @@ def _board_row(row: dict[str, Any]) -> dict[str, str]:
         "last": f"{row['last_layer']}: {_share(row, 'last_passing_share')}",
         "found": percent(row["metamers_found"]),
     }
+
+
+def _settings_in_words(row: dict[str, Any]) -> list[str]:
+    parts = [str(row["model"]), f"{row['num_layers']} layers", f"width {row['hidden_channels']}"]
+    parts += [str(row["activation"])] + (["residual"] if row["residual"] else [])
+    parts += [] if row["perturbation"] == "none" else [str(row["perturbation"])]
+    parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
+    parts += [] if row["label_propagation"] == "none" else [f"label propagation {row['label_propagation']}"]
+    return parts + ([] if row["weights"] == "trained" else ["random weights"])
 
 
 def _share(row: dict[str, Any], key: str) -> str:

@@ -124,11 +124,12 @@ def answers_of(cells: Sequence[Cell]) -> list[Answer]:
     return [answer for answer in found if answer is not None]
 
 
-def leaderboard(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+def leaderboard(cells: Iterable[Cell], entries: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """One row a kind of model: accuracy and several axes of invariance, none of them the one that ranks.
 
     Sorted by data set, then by accuracy. `first_`, `last_`: of the first and of the last layer that was
     searched. Invariance is the share of nodes that pass all gates; less of it is not better by itself.
+    `entries` are such rows of models that are not the study's, from `entries_of`.
     """
     grouped: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -157,6 +158,7 @@ def leaderboard(cells: Iterable[Cell]) -> list[dict[str, Any]]:
                 f"{place}_{INVARIANCE}_high": share.high,
             }
         rows.append(row)
+    rows += entries
     return sorted(rows, key=lambda row: (row["dataset"], row["vary"], -row["test_accuracy"]))
 
 

@@ -141,6 +141,7 @@ def _row(record: RunRecord, parent: RunRecord | None) -> dict[str, Any]:
         **case_of(identity, None if parent is None else parent.identity),
         "run_id": record.run_id,
         "model_run_id": identity["parent"],
+        "data_fingerprint": identity["data_fingerprint"],
         "error": record.error,
     }
     if parent is not None:

@@ -22,7 +22,7 @@ USUAL = {
     "hidden_channels": 16, "activation": "relu", "residual": False, "perturbation": "none", "drop_edge": 0.0,
     "label_propagation": "none", "weights": "trained", "layer": "act.0", "depth": 1, "vary": "features",
     "feature_kind": "own", "solver": "auto", "seed": 0, "search_seed": 0, "run_id": "0",
-    "model_run_id": "m", "error": None, "num_parameters": 100,
+    "model_run_id": "m", "data_fingerprint": "f", "error": None, "num_parameters": 100,
     "test_accuracy": 0.8, "at_chance": False, "is_metamer": True, "passing_share": 0.5,
     "visible_distance": 1.0, "prediction_agreement": 0.9, "activation_loss": 1e-4,
 }  # fmt: skip
@@ -250,3 +250,17 @@ def test_there_has_to_be_a_search(tmp_path):
     with pytest.raises(ParameterError, match="a finished search"):
         write_study_report([USUAL | {"kind": "model"}], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_ones_own_is_entered_by_an_audit(tmp_path, karate, edge_audit):
+    found = rows([{"num_layers": 2, "at": 0.5}], data_fingerprint=karate.fingerprint)
+    page = write_study_report(found, tmp_path / "out", audits=[edge_audit])[0].read_text(encoding="utf-8")
+    assert "GCN, from an audit" in page
+    entry = next(row for row in read_parquet(tmp_path / "out/leaderboard.parquet") if row["num_seeds"] == 1)
+    share = edge_audit.layers[0].measures["passing_share"].interval
+    assert entry["first_passing_share_low"] == pytest.approx(share.low)
+    assert entry["test_accuracy"] == edge_audit.scores.test.accuracy
+    assert entry["vary"] == "structure"
+    with pytest.raises(ParameterError, match="made on data sets and splits of the study"):
+        write_study_report(rows([{"at": 0.5}]), tmp_path / "other", audits=[edge_audit])
+    assert not (tmp_path / "other").exists()
