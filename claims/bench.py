@@ -22,6 +22,9 @@ VARIANTS = {
 }
 
 
+BETWEEN = 2.0  # minutes between parts of one run at most
+
+
 def main() -> None:
     files = {name: FOLDER / f"{name}.json" for name in ("steps", "dimensions", "growth", "features")}
     saved = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
@@ -39,11 +42,22 @@ def main() -> None:
     if "growth" in told:
         _growth(judge, told["growth"])
     if told.keys() == files.keys():
-        minutes = {name: (one["ended"] - one["began"]) / 60 for name, one in told.items()}
-        parts = ", ".join(f"{name} {spent:.1f}" for name, spent in minutes.items())
-        total = (max(one["ended"] for one in told.values()) - min(one["began"] for one in told.values())) / 60
-        judge.claim(f"the bench took {total:.1f} minutes ({parts}); <= 30", total <= 30)
+        _time(judge, told)
     judge.finish()
+
+
+def _time(judge: Judge, told: dict[str, dict[str, Any]]) -> None:
+    """From the first beginning to the last end; of parts that were measured again later, their sum."""
+    minutes = {name: (one["ended"] - one["began"]) / 60 for name, one in told.items()}
+    parts = ", ".join(f"{name} {spent:.1f}" for name, spent in minutes.items())
+    total = (max(one["ended"] for one in told.values()) - min(one["began"] for one in told.values())) / 60
+    what = "the bench took"
+    if total - sum(minutes.values()) > BETWEEN:
+        what, total = (
+            "not one run, some parts were measured again later: together they took",
+            sum(minutes.values()),
+        )
+    judge.claim(f"{what} {total:.1f} minutes ({parts}); <= 30", total <= 30)
 
 
 def _features(judge: Judge, told: dict[str, Any]) -> None:
