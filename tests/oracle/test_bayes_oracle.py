@@ -175,3 +175,23 @@ def test_label_propagation_before_a_model_keeps_a_nodes_own_label_from_it(datase
 def test_label_propagation_has_two_places(dataset):
     with pytest.raises(gm.ParameterError, match="'place' parameter must be"):
         gm.WithLabelPropagation(gm.build_model("gcn", dataset), dataset, place="ahead")
+
+
+def test_scores_before_a_model_have_no_order_and_own_labels_come_back_by_others_alone(
+    dataset,
+):
+    graph, train = dataset.graph, dataset.split.train
+    model = GCN(graph.num_features + 2, 4, num_layers=2, out_channels=2).double().eval()
+    told = gm.WithLabelPropagation(model, dataset, place="before", num_layers=4).eval()
+    order = torch.randperm(graph.num_edges, generator=torch.Generator().manual_seed(0))
+    x = graph.x.double()
+    same, shuffled = told(x, graph.edge_index), told(x, graph.edge_index[:, order])
+    torch.testing.assert_close(same, shuffled, rtol=1e-10, atol=1e-10)
+    node = int(train[0])
+    labels = graph.y.clone()
+    labels[node] = 1 - labels[node]
+    other = replace(dataset, graphs=(Data(graph.x, graph.edge_index, y=labels),))
+    changed = gm.WithLabelPropagation(model, other, place="before", num_layers=4)
+    assert torch.equal(changed.scores[node], told.scores[node])
+    neighbours = graph.edge_index[0, graph.edge_index[1] == node]
+    assert not torch.allclose(changed.scores[neighbours], told.scores[neighbours])

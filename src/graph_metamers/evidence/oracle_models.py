@@ -22,6 +22,9 @@ __all__ = ["ConstantModel", "OracleModel", "WithLabelPropagation"]
 Place: TypeAlias = Literal["behind", "before"]
 """Where label propagation stands, as seen from a model."""
 
+COLUMNS_AT_ONCE = 256
+"""Labels that are passed on together: what bounds the memory."""
+
 _ROUNDS_AWAY = 1e-12
 _SMALLEST = 1e-6
 
@@ -97,9 +100,10 @@ class WithLabelPropagation(nn.Module):
     decides), of numbers of at least 1e-6. It is put behind a model that is trained already.
 
     Before: the training labels alone are passed on in the same way, and the model reads what arrives beside
-    its features, [num_nodes, num_features + num_classes]. To a training node its own label does not come back
-    on any path: it is taken out of what arrives there (linear propagation, so exactly). Else the model would
-    learn to copy it, and know nothing of other nodes. It is trained with it.
+    its features, [num_nodes, num_features + num_classes]. What a training node's own label adds to the node's
+    own score is taken out (propagation is linear, so exactly): else the model would learn to copy it. Through
+    the model's own message passing it can still come back, from the scores of its neighbours. The model is
+    trained with it.
 
     Parameters
     ----------
@@ -114,8 +118,9 @@ class WithLabelPropagation(nn.Module):
 
     Notes
     -----
-    Before: O(num_layers num_edges training_nodes) for edges other than those of the data set, whose scores
-    are kept.
+    Before: O(num_layers num_edges training_nodes) once, and again for other edges than those of the last
+    call; memory O((num_nodes + num_edges) 256). The first layer reads more than the features, so searches are
+    not compressed.
     """
 
     labels: Tensor
@@ -146,33 +151,44 @@ class WithLabelPropagation(nn.Module):
             graph = dataset.graph
             self.register_buffer("edges", graph.edge_index.clone(), persistent=False)
             self.register_buffer("scores", self._arriving(len(graph.y), graph.edge_index), persistent=False)
+            self._last: tuple[Tensor, Tensor] = self.edges, self.scores
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Return logits, [num_nodes, classes], of `x` [num_nodes, num_features] and `edge_index` [2, E]."""
         return self._before(x, edge_index) if self.place == "before" else self._behind(x, edge_index)
 
     def _before(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        is_known = len(x) == len(self.scores) and torch.equal(edge_index, self.edges)
-        scores = self.scores if is_known else self._arriving(len(x), edge_index)
+        scores = self._scores_of(len(x), edge_index.detach())
         logits: Tensor = self.model(torch.cat([x, scores.to(x.dtype)], dim=1), edge_index)
         return logits
 
+    def _scores_of(self, num_nodes: int, edge_index: Tensor) -> Tensor:
+        """What arrives along some edges: that of the data set's and of the last ones is kept."""
+        for edges, scores in ((self.edges, self.scores), self._last):
+            if len(scores) == num_nodes and torch.equal(edges, edge_index):
+                return scores
+        with torch.no_grad():
+            found = self._arriving(num_nodes, edge_index)
+        self._last = edge_index.clone(), found
+        return found
+
     def _arriving(self, num_nodes: int, edge_index: Tensor) -> Tensor:
-        """What arrives of the training labels, [num_nodes, classes], without a node's own."""
-        edges, weights = gcn_norm(
-            edge_index, num_nodes=num_nodes, add_self_loops=False, dtype=self.labels.dtype
-        )
-        # A column for each class, and one for each training node: what of its own comes back to it.
-        own = torch.eye(len(self.nodes), dtype=self.labels.dtype, device=self.labels.device)
-        told = self.labels.new_zeros(num_nodes, self.labels.shape[1] + len(own))
-        told[self.nodes] = torch.cat([self.labels, own], dim=1)
-        spread = told
-        for _ in range(self.num_layers):
-            spread = self.alpha * self.neighbours(spread, edges, weights) + (1 - self.alpha) * told
-        num_classes = self.labels.shape[1]
-        came_back = spread[self.nodes, num_classes:].diagonal()
-        scores: Tensor = spread[:, :num_classes]
-        return scores.index_add(0, self.nodes, -came_back[:, None] * self.labels)
+        """What arrives of the training labels, float64 [num_nodes, classes], without a node's own."""
+        labels = self.labels.double()
+        edges, weights = gcn_norm(edge_index, num_nodes=num_nodes, add_self_loops=False, dtype=labels.dtype)
+
+        def spread(columns: Tensor, nodes: Tensor) -> Tensor:
+            told = labels.new_zeros(num_nodes, columns.shape[1]).index_copy(0, nodes, columns)
+            passed_on = told
+            for _ in range(self.num_layers):
+                passed_on = self.alpha * self.neighbours(passed_on, edges, weights) + (1 - self.alpha) * told
+            return passed_on
+
+        came_back = [  # of each training node's own
+            spread(torch.eye(len(some)).to(labels), some)[some].diagonal()
+            for some in self.nodes.split(COLUMNS_AT_ONCE)
+        ]
+        return spread(labels, self.nodes).index_add(0, self.nodes, -torch.cat(came_back)[:, None] * labels)
 
     def _behind(self, x: Tensor, edge_index: Tensor) -> Tensor:
         told = self.model(x, edge_index).softmax(dim=1)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
+from torch_geometric.nn import MessagePassing
 
 from graph_metamers.reading.functions import ACTIVATION_FUNCTIONS, is_activation_module
 from graph_metamers.reading.listening import Listener
@@ -72,7 +73,10 @@ class Tap:
 
 
 class AllRead(BaseException):
-    """What ends a run of the model as soon as everything that is wanted has been recorded."""
+    """What ends a run of the model as soon as everything that is wanted has been recorded.
+
+    Its argument is the recorder: a model may call one inside its forward.
+    """
 
 
 class Recorder(Listener):
@@ -85,17 +89,17 @@ class Recorder(Listener):
     wanted
         The taps to record; `None` records everything (more memory, for listing).
     stops
-        Whether to end the run by `AllRead` once these are recorded: a call of a module or a function has a
-        name of its own, so nothing that follows could change one. What the model returns is then not known.
+        Whether to end the run by `AllRead` once these are recorded, where nothing could notice: what the
+        model returns is then not known. See `_may_stop`.
     """
 
     def __init__(
         self, model: nn.Module, wanted: Collection[str] | None = None, *, stops: bool = False
     ) -> None:
         self.taps: dict[str, Tap] = {}
-        self._stops = stops
-        self._model = model
         self._wanted = None if wanted is None else frozenset(wanted)
+        self._stops = stops and _may_stop(model, self._wanted or ())
+        self._model = model
         self._names = {module: name for name, module in model.named_modules()}
         self._output_name = OUTPUT if OUTPUT not in self._names.values() else "model()"
         self._calls: Counter[str] = Counter()
@@ -215,7 +219,7 @@ class Recorder(Listener):
                 is_output,
             )
         if self._stops and not is_output and self._wanted and self._wanted <= self.taps.keys():
-            raise AllRead
+            raise AllRead(self)
 
 
 class _FunctionMode(TorchFunctionMode):
@@ -249,6 +253,26 @@ class _Interpreter(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         return self._run(n, functools.partial(super().run_node, n))
+
+
+def _may_stop(model: nn.Module, wanted: Collection[str]) -> bool:
+    """Whether a run may be ended behind the last wanted tap without a trace or another result.
+
+    Not where somebody else listens, who may wait for the end: hooks of the user's, or of a listener of this
+    package; not inside a message passing layer, some of which put something down on themselves and take it
+    away at their end; and not of a traced module, whose nodes are not counted: a name may come twice.
+    """
+    modules = dict(model.named_modules())
+    if any(isinstance(module, fx.GraphModule) for module in modules.values()):
+        return False
+    if any(module._forward_hooks or module._forward_pre_hooks for module in modules.values()):
+        return False
+    for name in wanted:
+        parts = re.split("[#/]", name)[0].split(".")[:-1]
+        owners = (".".join(parts[: count + 1]) for count in range(len(parts)))
+        if any(isinstance(modules.get(owner), MessagePassing) for owner in owners):
+            return False
+    return True
 
 
 def _put_back(attributes: dict[str, Any], before: dict[str, Any], name: str) -> None:

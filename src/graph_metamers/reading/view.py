@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +49,19 @@ class ModelView:
     def taps(self, graph: Graph, names: Sequence[str]) -> dict[str, Tap]:
         """Read layers by name, in the order asked for; differentiable. Call inside `borrow`.
 
-        The model is run as far as the last of them, and no further.
+        The model is run as far as the last of them, and no further where nobody could notice.
 
         Raises
         ------
         LayerNotFoundError
             If a name is no layer of the model.
         """
-        with Recorder(self.model, names, stops=True) as recorder, suppress(AllRead):
-            recorder.note_output(self.call(graph))
+        with Recorder(self.model, names, stops=True) as recorder:
+            try:
+                recorder.note_output(self.call(graph))
+            except AllRead as end:
+                if end.args[0] is not recorder:  # that of a recorder around this one
+                    raise
         return self._in_order(recorder, graph, names)
 
     def read(self, graph: Graph, names: Sequence[str]) -> tuple[dict[str, Tap], dict[str, Tensor]]:

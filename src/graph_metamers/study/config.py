@@ -69,7 +69,8 @@ class Grid(_Part):
     label_propagation
         `none`; `behind`, for the trained model with label propagation behind it, of which only the output is
         searched: the layers before are those of the model without; or `before`, for a model that is trained
-        with what label propagation says beside its features. See `WithLabelPropagation`.
+        with what label propagation says beside its features. See `WithLabelPropagation`. Layers have the
+        names of the model inside, whose weights are what is stored.
     weights
         `trained`, or `random` for the same model with its first weights.
     layer

@@ -30,23 +30,44 @@ def entries_of(audits: Sequence[Audit], rows: Iterable[Mapping[str, Any]]) -> li
     Raises
     ------
     ParameterError
-        If an audit was made on other data, or on another split of them: accuracies would not compare.
+        If an audit was made on other data, on another split of them, or with other settings of the gates or
+        of the features: figures would not compare.
     """
-    known = {(row["data_fingerprint"], row["dataset"]) for row in rows}
-    entries = []
+    if not audits:
+        return []
+    searches = [row for row in rows if row["kind"] == "metamer"]
     for audit in audits:
-        made_on = (audit.provenance["dataset_fingerprint"], audit.dataset.name)
-        if made_on not in known:
-            names = ", ".join(sorted({name for _, name in known}))
-            must = f"made on data sets and splits of the study ({names})"
-            raise ParameterError("audits", must, f"{audit.model_name} on {audit.dataset.name}")
-        if audit.layers:
-            entries.append(_entry(audit))
-    return entries
+        _require_comparable(audit, searches)
+    return [_entry(audit) for audit in audits]
+
+
+def _require_comparable(audit: Audit, searches: Sequence[Mapping[str, Any]]) -> None:
+    where = f"{audit.model_name} on {audit.dataset.name}"
+    fingerprint = audit.provenance["dataset_fingerprint"]
+    same_data = [row for row in searches if row.get("data_fingerprint") == fingerprint]
+    if not same_data:
+        names = ", ".join(sorted({str(row["dataset"]) for row in searches}))
+        raise ParameterError("audits", f"made on data sets and splits of the study ({names})", where)
+    search: Any = audit.config["search"]
+    asked = (audit.varies, search["tolerance"], search["min_distance"])
+    known = sorted({(row["vary"], row["tolerance"], row["min_distance"]) for row in same_data})
+    if asked not in known:
+        must = f"made with what varies, tolerance and min_distance of the study ({known})"
+        raise ParameterError("audits", must, f"{where}: {asked}")
+    kinds = {row["feature_kind"] for row in same_data if row["vary"] == audit.varies}
+    if audit.varies == "features" and kinds == {"continuous"} and _kind_of(audit) != "continuous":
+        must = "made with features that may be any numbers, as in the study (--feature-kind continuous)"
+        raise ParameterError("audits", must, f"{where}: {_kind_of(audit)}")
+
+
+def _kind_of(audit: Audit) -> str:
+    search: Any = audit.config["search"]
+    return ", ".join(sorted({str(slot["kind"]) for slot in search["vary"].values()}))
 
 
 def _entry(audit: Audit) -> dict[str, Any]:
-    found = [start.is_metamer for layer in audit.layers for start in layer.starts]
+    layers = sorted(audit.layers, key=lambda layer: layer.depth)
+    found = [start.is_metamer for layer in layers for start in layer.starts]
     entry: dict[str, Any] = dict.fromkeys((*MODEL_SETTINGS, "vary"))
     entry |= {
         "dataset": audit.dataset.name,
@@ -60,7 +81,7 @@ def _entry(audit: Audit) -> dict[str, Any]:
         "num_at_chance": int(audit.at_chance),
         "metamers_found": sum(found) / len(found),
     }
-    for place, layer in (("first", audit.layers[0]), ("last", audit.layers[-1])):
+    for place, layer in (("first", layers[0]), ("last", layers[-1])):
         share = layer.measures[INVARIANCE].interval
         entry |= {
             f"{place}_layer": layer.name,

@@ -21,6 +21,9 @@ MULTIPLICATIONS_A_SECOND = 1e9
 SECONDS_A_PASS = 2e-3
 """Of the rule: what a pass takes beside that."""
 
+LABEL_ROUNDS = 50
+"""Of the rule: how often label propagation goes over the edges."""
+
 PASSES_AN_EPOCH, PASSES_A_STEP = 4, 3
 """Of the rule: a forward pass counts 1, with its gradient 3."""
 
@@ -135,7 +138,7 @@ def _measured(store: FolderStore) -> dict[tuple[Any, ...], list[float]]:
 
 
 def _group(kind: Any, case: dict[str, Any]) -> tuple[Any, ...]:
-    names = ["dataset", "model", "num_layers", "hidden_channels", "weights", "label_propagation"]
+    names = ["dataset", "model", "num_layers", "hidden_channels", "weights", "label_propagation", "drop_edge"]
     names += ["perturbation"] if kind == "model" else ["vary", "feature_kind", "solver"]
     return (kind, *(case[name] for name in names))
 
@@ -145,7 +148,9 @@ def _seconds_by_rule(run: Run, facts: DataFacts) -> float:
     config: Any = run.config
     width, depth = int(model["hidden_channels"]), int(model["num_layers"])
     nodes, edges = facts.num_nodes, facts.num_edges
-    work = nodes * facts.num_features * width + depth * width * (edges + nodes * width)
+    work = nodes * int(model["in_channels"]) * width + depth * width * (edges + nodes * width)
+    if (run if run.parent is None else run.parent).case["label_propagation"] != "none":
+        work += LABEL_ROUNDS * edges * facts.num_classes
     a_pass = SECONDS_A_PASS + work / MULTIPLICATIONS_A_SECOND
     if run.parent is not None:
         return a_pass * (PASSES_A_STEP * float(config["search"]["steps"]) + 200)

@@ -223,7 +223,7 @@ def _model_run(study: StudyConfig, case: dict[str, Any], data: _Data) -> Run:
         "perturbation": None if perturbation is None else asdict(perturbation),
         "drop_edge": float(case["drop_edge"]) if trained else 0.0,
     }
-    if case["label_propagation"] != "none":  # not in all configs: ids of studies that know nothing of it stay
+    if case["label_propagation"] != "none":
         config["label_propagation"] = case["label_propagation"]
     return Run("model", config, case["seeds"], facts.fingerprint, facts.source)
 
@@ -281,7 +281,7 @@ def _metamer_run(study: StudyConfig, case: dict[str, Any], layer: str, depth: in
     }
     if solver == Rewire.name:
         settings["proposals"] = search.proposals
-    elif search.feature_kind != "own":  # not in all configs: ids of studies that know nothing of it stay
+    elif search.feature_kind != "own":
         settings["feature_kind"] = search.feature_kind
     config: dict[str, Json] = {
         "layer": layer,

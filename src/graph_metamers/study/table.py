@@ -145,6 +145,8 @@ def _row(record: RunRecord, parent: RunRecord | None) -> dict[str, Any]:
         "error": record.error,
     }
     if parent is not None:
+        search = identity["config"]["search"]
+        row |= {name: search[name] for name in ("tolerance", "min_distance")}
         row |= {name: _plain(parent.values.get(name)) for name in OF_THE_MODEL}
     row |= {name: _plain(value) for name, value in record.values.items()}
     return row | {name: record.manifest.get(name) for name in _FROM_MANIFEST}

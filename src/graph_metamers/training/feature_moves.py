@@ -86,8 +86,8 @@ def flipped(x: Tensor, count: int, loss: Loss, generator: torch.Generator, *, st
         if value > best_value:
             best, best_value = chosen, value
         if slope is not None:
+            gain = slope * toward
             # In place: matrices of all features are what this spends its time on.
-            gain = slope.mul_(toward)
             largest = gain.abs().amax(dim=1, keepdim=True)
             scores.add_(gain.div_(largest.clamp(min=torch.finfo(x.dtype).tiny)))
             chosen = scores.topk(count, dim=1).indices
@@ -101,8 +101,11 @@ def _with_flips(x: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _distinct_columns(rows: int, width: int, count: int, generator: torch.Generator) -> Tensor:
-    """For each row as many different columns, int64 [rows, count], all sets as likely."""
-    if 4 * count > width:  # drawn one by one, most would be drawn twice
+    """For each row as many different columns, int64 [rows, count], all sets as likely.
+
+    Rows with a column twice are drawn again: with count^2 <= width, at most half of them each time.
+    """
+    if count * count > width:
         return torch.rand(rows, width, generator=generator).topk(count, dim=1).indices
     drawn = torch.randint(width, (rows, count), generator=generator)
     again = torch.arange(rows)

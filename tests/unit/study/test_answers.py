@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import html
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -253,14 +254,34 @@ def test_there_has_to_be_a_search(tmp_path):
 
 
 def test_a_model_of_ones_own_is_entered_by_an_audit(tmp_path, karate, edge_audit):
-    found = rows([{"num_layers": 2, "at": 0.5}], data_fingerprint=karate.fingerprint)
+    search = edge_audit.config["search"]
+    same = {
+        "data_fingerprint": karate.fingerprint, "vary": "structure", "solver": "rewire",
+        "tolerance": search["tolerance"], "min_distance": search["min_distance"],
+    }  # fmt: skip
+    found = rows([{"num_layers": 2, "at": 0.5}], **same)
     page = write_study_report(found, tmp_path / "out", audits=[edge_audit])[0].read_text(encoding="utf-8")
     assert "GCN, from an audit" in page
     entry = next(row for row in read_parquet(tmp_path / "out/leaderboard.parquet") if row["num_seeds"] == 1)
-    share = edge_audit.layers[0].measures["passing_share"].interval
-    assert entry["first_passing_share_low"] == pytest.approx(share.low)
+    for place, layer in (("first", edge_audit.layers[0]), ("last", edge_audit.layers[-1])):
+        share = layer.measures["passing_share"].interval
+        assert entry[f"{place}_layer"] == layer.name
+        assert entry[f"{place}_passing_share_low"] == pytest.approx(share.low)
     assert entry["test_accuracy"] == edge_audit.scores.test.accuracy
-    assert entry["vary"] == "structure"
-    with pytest.raises(ParameterError, match="made on data sets and splits of the study"):
-        write_study_report(rows([{"at": 0.5}]), tmp_path / "other", audits=[edge_audit])
+    for other, message in (
+        ({"data_fingerprint": "0"}, "made on data sets and splits of the study"),
+        ({"tolerance": 0.5}, "tolerance and min_distance of the study"),
+        ({"vary": "features"}, "what varies, tolerance and min_distance"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            write_study_report(rows([{"at": 0.5}], **same | other), tmp_path / "other", audits=[edge_audit])
     assert not (tmp_path / "other").exists()
+
+
+def test_an_audit_of_words_does_not_enter_a_study_of_numbers(tmp_path, karate, both_audit):
+    audit = replace(both_audit, layers=both_audit.layers)
+    search = audit.config["search"]
+    gates = {name: search[name] for name in ("tolerance", "min_distance")}
+    same = {"data_fingerprint": karate.fingerprint, "vary": "features", "feature_kind": "continuous", **gates}
+    with pytest.raises(ParameterError, match="what varies"):  # both vary: a study varies one of them
+        write_study_report(rows([{"at": 0.5}], **same), tmp_path, audits=[audit])

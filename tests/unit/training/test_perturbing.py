@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -264,3 +265,20 @@ def test_a_model_without_messages_is_refused_for_pgd_on_edges(digits):
 
     with pytest.raises(ModelError, match="message along every edge"):
         fit(Perceptron(), digits, epochs=1, perturbation=Perturbation(kind="pgd", on="edges", radius=0.1))
+
+
+@pytest.mark.parametrize(("width", "count"), [(60, 3), (60, 7), (60, 20), (60, 60), (1500, 38), (1500, 370)])
+def test_random_flips_are_as_many_as_asked_for_and_all_as_likely(width, count):
+    x = torch.zeros(400, width)
+    generator = torch.Generator().manual_seed(0)
+    flips = flipped(x, count, lambda x: x.sum(), generator, steps=0)
+    assert torch.equal(flips.sum(dim=1), torch.full((400,), float(count)))
+    share = flips.mean(dim=0)  # of 400 rows
+    spread = math.sqrt(count / width * (1 - count / width) / 400)
+    assert float((share - count / width).abs().max()) <= 4.5 * spread + 1e-12
+
+
+def test_a_loss_whose_gradient_is_one_number_for_a_row_can_be_raised():
+    x = torch.zeros(5, 9)
+    found = flipped(x, 2, lambda x: x.sum(dim=1, keepdim=True).square().sum(), torch.Generator(), steps=3)
+    assert torch.equal(found.sum(dim=1), torch.full((5,), 2.0))
