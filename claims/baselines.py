@@ -142,8 +142,11 @@ def _judge_audit(judge: Judge, name: str, audit: gm.Audit) -> None:
             judge.claim(f"{name}, {layer.name}, {control}: plain PyG says {figures}", all(near.values()))
         nearest = told[layer.name, "nearest_item"]
         # How far apart nodes are in edges is measured by their lists of neighbours, and not here.
-        measures = [m for m in alone[layer.name] if m != "input_distance" or name == "features"]
+        measures = [m for m in alone[layer.name] if "input_distance" not in m]
         same = all(math.isclose(nearest[m], alone[layer.name][m], rel_tol=1e-4) for m in measures)
+        if name == "features":
+            low, high = (alone[layer.name][m] for m in ("input_distance", "largest_input_distance"))
+            same &= low * (1 - 1e-4) <= nearest["input_distance"] <= high * (1 + 1e-4)
         judge.claim(f"{name}, {layer.name}, nearest_item: brute force says {alone[layer.name]}", same)
         said = alone["label_propagation"]["prediction_agreement"]
         row = told[layer.name, "label_propagation"]["prediction_agreement"]

@@ -62,15 +62,27 @@ def recompute_without_graph(audit: Path, split: Path) -> dict[str, dict[str, flo
         h = read[layer].double()
         nearest, error = _nearest(h)
         known = np.isfinite(error)
-        stand_in = {"x": x[nearest], "edge_index": edges}
+        # Where several nodes are as near, any of them may stand in: the least and the largest distance.
+        farthest = _farthest_of_nearest(h, x.double())
+        low, high = (_of_features({"x": x[places], "edge_index": edges}, reference)[0] for places in farthest)
         found[layer] = {
             "activation_loss": float(
                 np.square(error[known]).sum() / np.square(np.linalg.norm(h[known], axis=1)).sum()
             ),
             "prediction_agreement": _share((predicted[nearest] == predicted)[known]),
-            "input_distance": _of_features(stand_in, reference)[0],
+            "input_distance": low,
+            "largest_input_distance": high,
         }
     return found
+
+
+def _farthest_of_nearest(h: Tensor, x: Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Of the nodes as near as the nearest one, those whose features are least and most far away."""
+    distances = cdist(h.numpy(), h.numpy())
+    distances[distances <= EQUAL * np.linalg.norm(h.numpy(), axis=1, keepdims=True)] = np.inf
+    tied = distances <= distances.min(axis=1, keepdims=True) * (1 + EQUAL)
+    apart = cdist(x.numpy(), x.numpy())
+    return np.where(tied, apart, np.inf).argmin(axis=1), np.where(tied, apart, -np.inf).argmax(axis=1)
 
 
 def _share(mask: Tensor) -> float:

@@ -27,7 +27,7 @@ from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN
 from graph_metamers.reading import ModelView, default_layers
 from graph_metamers.reading.items import NODES
-from graph_metamers.storage import environment, fingerprint
+from graph_metamers.storage import environment, fingerprint, resolve_cache
 from graph_metamers.synthesis import (
     Budget,
     SearchProgress,
@@ -211,7 +211,18 @@ def audit(
         "min_distance": min_distance,
     }
     told: SearchOptions = {**options, "callbacks": callbacks}
-    controls = ControlRuns(view, dataset, variables, predictions, options, seeds, asked.num_untrained)
+    # Who asks for no panel asks for nothing that lies in its cache.
+    keeps = cache is not None or observers == "panel"
+    controls = ControlRuns(
+        view,
+        dataset,
+        variables,
+        predictions,
+        options,
+        seeds,
+        asked.num_untrained,
+        resolve_cache(cache) if keeps else None,
+    )
     audited = []
     has_oracle = can_be_read(dataset, asked.vary)
     looked: dict[str, dict[str, Tensor]] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graph_metamers.types import Varies
 
 AUDIT_PROPOSALS = 1000  # for every edge, where edges vary
-STEPS: dict[Varies, int | None] = {"features": None, "structure": 200, "both": 600}
+STEPS: dict[Varies, int | None] = {"features": None, "structure": 200, "both": 400}
 NUM_STARTS: dict[Varies, int] = {"features": 5, "structure": 5, "both": 3}
 NUM_UNTRAINED: dict[Varies, int] = {"features": 2, "structure": 2, "both": 1}
 

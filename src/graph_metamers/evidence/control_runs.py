@@ -11,6 +11,7 @@ import torch
 from graph_metamers.datasets.digits import edges_from_pixels, has_edges_from_pixels
 from graph_metamers.errors import GraphMetamersError
 from graph_metamers.evidence.baselines import propagated
+from graph_metamers.evidence.control_cache import kept_control
 from graph_metamers.evidence.controls import Baseline
 from graph_metamers.evidence.equal_size import equal_size
 from graph_metamers.evidence.flat_steps import FlatDirections, stepped
@@ -28,6 +29,7 @@ from graph_metamers.theory.jacobians import layer_readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -68,6 +70,8 @@ class ControlRuns:
         Of the starts; controls have one value for each.
     num_untrained
         Copies with random weights that are searched, from the first starts.
+    cache
+        Folder where what was found for these is kept, and looked for; `None` for nowhere.
     """
 
     view: ModelView
@@ -77,6 +81,7 @@ class ControlRuns:
     options: SearchOptions
     seeds: Sequence[int]
     num_untrained: int
+    cache: Path | None
 
     def of_layer(self, observing: Observer, metamers: Sequence[Metamer]) -> tuple[Baseline, ...]:
         """The controls of one layer.
@@ -182,11 +187,18 @@ class ControlRuns:
     def _untrained(self, observing: Observer, metamers: Sequence[Metamer]) -> Baseline:
         if not self.num_untrained:
             return self._not_made("random_weights", NO_UNTRAINED)
-        steps = max(metamer.steps for metamer in metamers)
+        steps, seeds = max(metamer.steps for metamer in metamers), self.seeds[: self.num_untrained]
+        kept = kept_control(
+            self.cache, self.view, self.dataset, observing.layer, self.options, seeds=seeds, steps=steps
+        )
+        if kept is not None and (found := kept.read()) is not None:
+            return self._made("random_weights", found)
         try:
-            numbers = [self._searched(observing, seed, steps) for seed in self.seeds[: self.num_untrained]]
+            numbers = [self._searched(observing, seed, steps) for seed in seeds]
         except GraphMetamersError as error:
             return self._not_made("random_weights", str(error))
+        if kept is not None:
+            kept.write(numbers)
         return self._made("random_weights", numbers)
 
     def _searched(self, observing: Observer, seed: int, steps: int) -> Mapping[str, float]:

@@ -186,7 +186,7 @@ class WithLabelPropagation(nn.Module):
 
         came_back = [  # of each training node's own
             spread(torch.eye(len(some)).to(labels), some)[some].diagonal()
-            for some in self.nodes.split(COLUMNS_AT_ONCE)
+            for some in torch.split(self.nodes, COLUMNS_AT_ONCE)
         ]
         return spread(labels, self.nodes).index_add(0, self.nodes, -torch.cat(came_back)[:, None] * labels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -163,12 +164,21 @@ class Variables:
         """
         changed = read_features(graph)
         squared = {s: (changed[s].double() - v.reference.double()) ** 2 for s, v in self.values.items()}
-        chance = {s: squared_chance(v.reference, v.mutable) for s, v in self.values.items()}
-        raw, expected = (float(sum(t.sum() for t in d.values())) ** 0.5 for d in (squared, chance))
         owners = rows_of_items(items, self.reference)
         num_items = count_items(items, self.reference)
-        per_item = sum_per_item(squared, owners, num_items) / sum_per_item(chance, owners, num_items)
+        if items not in self._chances:
+            chance = {s: squared_chance(v.reference, v.mutable) for s, v in self.values.items()}
+            total = float(sum(t.sum() for t in chance.values())) ** 0.5
+            self._chances[items] = total, sum_per_item(chance, owners, num_items)
+        expected, chance_of_items = self._chances[items]
+        raw = float(sum(t.sum() for t in squared.values())) ** 0.5
+        per_item = sum_per_item(squared, owners, num_items) / chance_of_items
         return InputDistance(raw / expected if expected > 0 else 0.0, raw, expected, per_item.sqrt().float())
+
+    @cached_property
+    def _chances(self) -> dict[str, tuple[float, Tensor]]:
+        """What the items are -> chance of the whole and of each: the same for every graph."""
+        return {}
 
     def _with(self, features: Mapping[str, Tensor]) -> Graph:
         return write_features(self.reference, features)
