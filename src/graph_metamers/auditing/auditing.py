@@ -137,7 +137,7 @@ def audit(
     Where edges alone vary, each layer also gets a `structure_front` and a `structure_lower_bound`,
     `solver="auto"` is `Rewire(proposals=1000)` and the default budget `Budget(steps=200)`:
     less than in `generate`, since there are many searches. Where both vary, `solver="auto"` is `InTurn` with
-    the same `Rewire`, and the default budget `Budget(steps=600)`.
+    the same `Rewire`, and the default budget `Budget(steps=400)`.
     """
     started = time.monotonic()
     if not isinstance(dataset, Dataset):

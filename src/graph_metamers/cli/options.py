@@ -154,7 +154,7 @@ class SearchOptions:
         int | None,
         typer.Option(
             help="Evaluations that each search may spend; default: 2000; in an audit 200 where edges vary, "
-            "600 where features vary beside them.",
+            "400 where features vary beside them.",
             show_default=False,
             rich_help_panel=_SEARCH,
         ),
