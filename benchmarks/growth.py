@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _middle(nodes: int, threads: int) -> dict[str, Any]:
-    """The middle one of three by its time: large tensors are given new memory, which takes now more, now less."""
+    """The middle one of three by its time: large tensors get new memory, which takes now more, now less."""
     tries = [_apart(nodes, FEATURES, threads) for _ in range(3)]
     return sorted(tries, key=lambda told: told["seconds"])[1]
 
