@@ -17,8 +17,8 @@ IMAGES = Path(__file__).parent / "images"
 NO_BAR = "nav { display: none !important }"
 EDGES = (("#structure figure", "front"), ("figure.neighbourhoods", "neighbourhoods"))
 MATTERING = (
-    ("section#controls", "controls"),
-    ("section#observers", "observers"),
+    ("section#controls figure", "controls"),
+    ("section#observers figure", "observers"),
     ("section#advice", "advice"),
 )
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graph_metamers.evidence.controls import BASELINE_MEASURES
 from graph_metamers.report.cells import interval_text
 from graph_metamers.report.control_figures import SHORT, ControlPoint, control_figure
-from graph_metamers.report.labels import model_labels
+from graph_metamers.report.labels import VARIED, model_labels
 from graph_metamers.report.plots import LegendEntry, Plot, model_legend, plot
 from graph_metamers.report.varied import unrelated
 
@@ -116,7 +116,9 @@ def controls_section(audits: Sequence[Audit]) -> ControlsSection | None:
         return None
     models = list(dict.fromkeys(label for label, _ in places))
     meanings = {
-        (baseline.label, baseline.meaning): None for _, layer in places for baseline in layer.baselines
+        (_told_apart(baseline.label, layer, places), baseline.meaning): None
+        for _, layer in places
+        for baseline in layer.baselines
     }
     return ControlsSection(
         tuple(_figure(number, label, layer) for number, (label, layer) in enumerate(places)),
@@ -128,6 +130,12 @@ def controls_section(audits: Sequence[Audit]) -> ControlsSection | None:
         tuple(meanings),
         any(layer.varies == "features" for _, layer in places),
     )
+
+
+def _told_apart(name: str, layer: LayerAudit, places: Sequence[tuple[ModelLabel, LayerAudit]]) -> str:
+    """The name of a control, with what varies where that is not the same for all of a page."""
+    same = len({other.varies for _, other in places}) == 1
+    return name if same else f"{name} ({VARIED[layer.varies]})"
 
 
 def control_table(model: ModelLabel, layer: LayerAudit) -> ControlTable:

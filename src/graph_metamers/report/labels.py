@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graph_metamers.auditing import Audit, DatasetCard, LayerAudit
 
 LONGEST_FIGURE_LABEL = 28
+VARIED = {"features": "features vary", "structure": "edges vary", "both": "both vary"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ModelLabel:
     Attributes
     ----------
     text
-        Its name; with its data set or its number where several audits have that name.
+        Its name; with its data set, what varied or its number where several audits have that name.
     index
         Its place among the audits, from 0: colour and marker shape.
     at_chance
@@ -59,6 +60,11 @@ def model_labels(audits: Sequence[Audit]) -> tuple[ModelLabel, ...]:
     names = [audit.model_name for audit in audits]
     if len({audit.dataset.name for audit in audits}) > 1:
         names = [f"{audit.model_name} on {audit.dataset.name}" for audit in audits]
+    if len({audit.varies for audit in audits}) > 1:
+        repeated = Counter(names)
+        varied = [VARIED[audit.varies] for audit in audits]
+        pairs = zip(names, varied, strict=True)
+        names = [f"{name}, {what}" if repeated[name] > 1 else name for name, what in pairs]
     repeated, seen = Counter(names), Counter[str]()
     labels = []
     for index, (name, audit) in enumerate(zip(names, audits, strict=True)):
