@@ -30,7 +30,10 @@ def advice(audits: Sequence[Audit]) -> tuple[str, ...]:
 def _advise_training(audit: Audit) -> str | None:
     if not audit.at_chance:
         return None
-    return f"Train {audit.model_name} again before reading anything else here: it is at chance."
+    return (
+        f"Train {audit.model_name} again before reading anything else here: it is not shown to be better "
+        "than chance."
+    )
 
 
 def _advise_findings(audit: Audit) -> str | None:

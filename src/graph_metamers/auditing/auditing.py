@@ -211,8 +211,6 @@ def audit(
         "min_distance": min_distance,
     }
     told: SearchOptions = {**options, "callbacks": callbacks}
-    # Who asks for no panel asks for nothing that lies in its cache.
-    keeps = cache is not None or observers == "panel"
     controls = ControlRuns(
         view,
         dataset,
@@ -221,7 +219,7 @@ def audit(
         options,
         seeds,
         asked.num_untrained,
-        resolve_cache(cache) if keeps else None,
+        resolve_cache(cache) if observers == "panel" else None,  # kept beside its observers
     )
     audited = []
     has_oracle = can_be_read(dataset, asked.vary)

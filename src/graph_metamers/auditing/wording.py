@@ -30,7 +30,6 @@ from graph_metamers.auditing.mattering import mattering_sentences
 from graph_metamers.auditing.phrasing import (
     RANDOM_GRAPHS,
     TERMS,
-    ends,
     joined,
     listed,
     plain,
@@ -82,7 +81,7 @@ def verdict(audit: Audit) -> tuple[str, ...]:
 
 
 def _matched_sentence(audit: Audit, matched: Sequence[LayerAudit]) -> str:
-    loss = max(ends(layer.measures["activation_loss"].interval)[1] for layer in matched)
+    loss = max(start.activation_loss for layer in matched for start in layer.starts if start.is_metamer)
     same = [layer.measures["prediction_agreement"] for layer in matched]
     everything = "" if all(layer.is_matched for layer in matched) else _ALL_STARTS
     return (
@@ -226,7 +225,7 @@ _FRONT_METAMERS = " These graphs are metamers too: they meet the tolerance and t
 
 def _overlap(value: float) -> str:
     """An overlap; rounded down to 1 only where nothing was changed."""
-    return "1, the reference itself," if value == 1 else f"{min(value, 0.999):.3g}"
+    return "1, which is the reference itself" if value == 1 else f"{min(value, 0.999):.3g}"
 
 
 def _closing_sentence(audit: Audit) -> str:

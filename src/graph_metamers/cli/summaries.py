@@ -53,7 +53,11 @@ def print_audits(audits: Sequence[gm.Audit]) -> None:
     if len(audits) == 1:  # of several they are in the report: all of this has to fit on a screen
         print_observers(audits[0])
     starts = max(audit.num_starts for audit in audits)
-    brackets = "[95% interval over the starts]" if starts > 1 else "(one start: no interval)"
+    brackets = (
+        "[95% interval over the starts, and over observers where there are several]"
+        if starts > 1
+        else "(one start: no interval)"
+    )
     chance = " or ".join(_UNRELATED[varies] for varies in _varied(audits))
     typer.echo(f"Means over the starts {brackets}; chance is the same for {chance}.\n")
 

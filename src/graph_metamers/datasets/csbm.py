@@ -106,7 +106,7 @@ def load_csbm(
         class_names=("minus", "plus"),
         split=split,
         source=f"drawn from {block_model!r}, seed {seed}; Deshpande et al. 2018, Gosch et al. 2023",
-        notes=("The graph is drawn, not found: its Bayes classifier is known (`BayesOracle`).",),
+        notes=("The graph is drawn, not found: its Bayes classifier is known.",),
         block_model=block_model,
     )
 

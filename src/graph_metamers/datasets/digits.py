@@ -60,7 +60,7 @@ def load_digits_graph(*, seed: int) -> Dataset:
         class_names=tuple(str(name) for name in digits.target_names),
         split=split,
         source="Alpaydin and Kaynak 1998, UCI Optical Recognition of Handwritten Digits, from scikit-learn",
-        notes=("The edges were computed once from the original pixels and are kept when pixels change.",),
+        notes=("The edges were computed once from the original pixels; changed pixels leave them.",),
     )
 
 

@@ -21,6 +21,7 @@ from graph_metamers.parameters import check_integer, check_real, check_seeds
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import NODES
 from graph_metamers.synthesis import Budget, Metamer, generate_many
+from graph_metamers.training.results import FitResult, modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -136,7 +137,7 @@ class ScaledExcess:
 
 
 def scaled_excess(
-    models: nn.Module | Sequence[nn.Module],
+    models: nn.Module | FitResult[nn.Module] | Sequence[nn.Module | FitResult[nn.Module]],
     dataset: Dataset,
     layer: str = "output",
     *,
@@ -156,7 +157,8 @@ def scaled_excess(
     Parameters
     ----------
     models
-        One trained model for each training seed, or a single one (then the intervals are about noise alone).
+        One trained model for each training seed, or what `fit` returned for it; or a single one (then the
+        intervals are about noise alone).
     dataset
         From `load_dataset("csbm")`.
     layer
@@ -203,7 +205,7 @@ def scaled_excess(
     >>> gm.scaled_excess(model, dataset, seeds=range(2)).matched.shape
     (1, 2)
     """
-    several = [models] if isinstance(models, nn.Module) else list(models)
+    several = modules_of(models)
     if not several:
         raise ParameterError("models", "at least one model", models)
     chosen = check_seeds("seeds", seeds)

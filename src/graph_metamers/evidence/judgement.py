@@ -121,7 +121,8 @@ def judgement(hearing: Hearing) -> Judgement:
 _ORACLE_OPEN: Mapping[str | None, str] = MappingProxyType(
     {
         "undecided": "whether the oracle shows excess is not decided",
-        "no interval": "what the oracle says has no interval, or is not defined",
+        "no interval": "the oracle's figure is of fewer than 5 starts, too few to decide by, or it is not "
+        "defined",
     }
 )
 

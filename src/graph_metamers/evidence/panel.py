@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.panel_cache import FOLDER, Entry, Identity, entry_path, read_entry, write_entry
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from graph_metamers.datasets import Dataset
     from graph_metamers.types import Forward, Transform
@@ -147,6 +148,8 @@ def untrained_panel(dataset: Dataset, networks: Sequence[GNN] = ()) -> Panel:
     A second or less for a graph of some thousand nodes, and nothing is kept.
     """
     require_node_level(dataset)
+    if isinstance(networks, nn.Module):
+        raise ParameterError("networks", "a list of trained networks", networks, "Write [network]")
     plan = features_plan(dataset)
     line = PanelMember(plan.name, plan.kind, plan.revive(plan.train()), facts_of(plan, dataset))
     others = [PanelMember.of_model(network.config.title, network) for network in networks]

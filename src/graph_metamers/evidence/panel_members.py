@@ -119,7 +119,11 @@ class PanelMember:
             got = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             must = f"observers whose predict returns the class of every node, integers {list(expected)}"
             raise ParameterError("observers", must, f"{got} from {self.name!r}")
-        return found.detach().cpu().long()
+        classes = found.detach().cpu().long()
+        if bool((classes < -1).any()):
+            must = "observers whose classes are at least 0, or -1 for no answer"
+            raise ParameterError("observers", must, f"{int(classes.min())} from {self.name!r}")
+        return classes
 
     def __repr__(self) -> str:
         return f"PanelMember({self.name}: {KIND_TEXTS[self.kind]})"

@@ -184,7 +184,7 @@ class PanelReport:
             f"  {sight.name}: {self.interval('accuracy', sight.name, REFERENCE).estimate:.1%} right on the "
             "reference; "
             + ", ".join(
-                f"{self.interval('accuracy', sight.name, layer).estimate:.1%} on metamers of {layer}"
+                f"{self.interval('accuracy', sight.name, layer).estimate:.1%} on what was found for {layer}"
                 for layer in self.layers
             )
             + f"; {self.interval('accuracy', sight.name, CHANCE).estimate:.1%} by chance"

@@ -33,6 +33,7 @@ from graph_metamers.parameters import MAX_SEED, check_choice, check_integer
 from graph_metamers.randomness import generator_for
 from graph_metamers.reading import ModelView
 from graph_metamers.reading.items import NODES
+from graph_metamers.training.results import FitResult, modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,7 @@ class OverRobustness:
 
 
 def over_robustness(
-    models: nn.Module | Sequence[nn.Module],
+    models: nn.Module | FitResult[nn.Module] | Sequence[nn.Module | FitResult[nn.Module]],
     dataset: Dataset,
     *,
     samples: int = 100,
@@ -167,7 +168,7 @@ def over_robustness(
     -----
     Takes up to `samples * max_changes` runs of each model; most nodes need some ten.
     """
-    several = [models] if isinstance(models, nn.Module) else list(models)
+    several = modules_of(models)
     if not several:
         raise ParameterError("models", "at least one model", models)
     check_integer("samples", samples, low=1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graph_metamers.report.labels import ModelLabel
 
 LEAST = 1e-6
+FEW_DIRECTIONS = 12  # so few have a tick each
 """Smaller singular values, over the largest, are not drawn: they are rounding, or as good as not seen."""
 
 Line = tuple["ModelLabel", "LayerTheory"]
@@ -73,6 +74,7 @@ def spectrum_figure(lines: Sequence[Line]) -> go.Figure:
         )
     width = max(len(layer.spectrum) for _, layer in lines)
     figure.update_layout(base_layout("Direction, the strongest first", "Singular value / largest"))
-    figure.update_xaxes(tickformat="d", range=[0.5, width + 0.5])
+    few = {"dtick": 1} if width <= FEW_DIRECTIONS else {}
+    figure.update_xaxes(tickformat="d", range=[0.5, width + 0.5], **few)
     figure.update_yaxes(type="log", range=[bottom - 0.05, 0.1], tickmode="array", **power_ticks(bottom, 0.1))
     return figure

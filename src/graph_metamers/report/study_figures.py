@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,10 @@ LABELS = {
     EXCESS: "Scaled excess invariance (Bayes oracle)",
     ACCURACY: "Test accuracy",
 }
+AXES = LABELS | {EXCESS: "Scaled excess (no unit)"}
 MEASURES = tuple(LABELS)
 DASHES = ("solid", "dash", "dot", "dashdot")
+LONGEST_TICK_LINE = 14
 MOST_LINES = len(SERIES) * len(DASHES)
 """A figure with more lines is not drawn; the table has them."""
 
@@ -117,7 +120,7 @@ def question_plots(answer: Answer) -> list[Plot]:
             plots.append(
                 plot(
                     f"plot-{name}",
-                    level_figure(lines, answer.levels, LABELS[measure], is_share=measure != EXCESS),
+                    level_figure(lines, answer.levels, AXES[measure], is_share=measure != EXCESS),
                     heading=f"{LABELS[measure]}: {dataset}, other {'edges' if vary == 'structure' else vary}",
                     alt=_in_words(lines, measure != EXCESS),
                     caption="",
@@ -160,11 +163,14 @@ def level_figure(
         )
     figure.update_layout(base_layout("", y_title))
     figure.update_layout(
-        showlegend=len(lines) > 1, legend={"orientation": "h", "y": -0.25, "font": {"size": 12}}
+        showlegend=len(lines) > 1,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
     )
     figure.update_xaxes(
         tickvals=list(places.values()),
-        ticktext=[for_figure(level) for level in levels],
+        ticktext=[_in_lines(level) for level in levels],
+        tickangle=0,
+        automargin=True,
         range=[-0.5, len(levels) - 0.5],
     )
     if is_share:
@@ -175,6 +181,13 @@ def level_figure(
         figure.add_hline(y=1, line=chance, annotation_text="as noise does", annotation_font_size=12)
     figure.add_hline(y=0, line={"color": CHANCE.light, "width": 1})
     return figure
+
+
+def _in_lines(level: str) -> str:
+    """A level under its tick: a line for each of its parts, and more for long ones."""
+    return "<br>".join(
+        for_figure(line) for part in level.split(" + ") for line in textwrap.wrap(part, LONGEST_TICK_LINE)
+    )
 
 
 def _point(level: str, cell: Cell, measure: str) -> Point:

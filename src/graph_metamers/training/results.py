@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from torch import nn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graph_metamers.training.perturbing import Perturbation
     from graph_metamers.training.scoring import Scores
 
@@ -116,3 +118,11 @@ class FitResult(Generic[ModelT]):
             ("epochs", f"best {self.best_epoch} of {len(self.history)}, {end}, {self.seconds:.1f} s"),
             ("settings", settings),
         ]
+
+
+def modules_of(
+    models: nn.Module | FitResult[nn.Module] | Sequence[nn.Module | FitResult[nn.Module]],
+) -> list[nn.Module]:
+    """Models as a list, each as it is or out of what `fit` returned."""
+    several = [models] if isinstance(models, (nn.Module, FitResult)) else list(models)
+    return [model.model if isinstance(model, FitResult) else model for model in several]

@@ -10,7 +10,10 @@ from graph_metamers.evidence.controls import BASELINE_MEASURES
 
 
 def test_untrained_copies_are_searched_once_for_one_architecture(karate, tmp_path, monkeypatch):
-    options = {"layers": ["act.0"], "num_starts": 2, "num_untrained": 2, "budget": gm.Budget(steps=15)}
+    options = {
+        "layers": ["act.0"], "num_starts": 2, "num_untrained": 2, "budget": gm.Budget(steps=15),
+        "observers": "panel",
+    }  # fmt: skip
     fit = gm.fit(gm.build_model("gcn", karate), karate, epochs=5)
 
     def found(model=fit, **others):
@@ -39,5 +42,5 @@ def test_untrained_copies_are_searched_once_for_one_architecture(karate, tmp_pat
     files = set((tmp_path / "controls").iterdir())
     found(budget=gm.Budget(steps=15, seconds=60))
     found(transform=lambda graph: graph)
-    gm.audit(fit, karate, observers="none", **options)
+    gm.audit(fit, karate, cache=tmp_path, **options | {"observers": "none"})
     assert set((tmp_path / "controls").iterdir()) == files

@@ -149,7 +149,9 @@ def test_the_verdict_gives_the_least_overlap_of_each_front(edge_audit):
     text = next(sentence for sentence in gm.verdict(edge_audit) if "Followed away" in sentence)
     for layer in edge_audit.layers:
         reach = layer.front.least_overlap(layer.metamer.tolerance)
-        assert f"{'1, the reference itself,' if reach == 1 else f'{reach:.3g}'} at {layer.name}" in text
+        assert (
+            f"{'1, which is the reference itself' if reach == 1 else f'{reach:.3g}'} at {layer.name}" in text
+        )
 
 
 def test_a_matched_layer_is_said_to_be_matched(edge_audit):

@@ -38,7 +38,7 @@ def test_digits_are_those_of_scikit_learn():
     ]
     assert dataset.split.description.endswith("seed 3")
     assert dataset.notes == (
-        "The edges were computed once from the original pixels and are kept when pixels change.",
+        "The edges were computed once from the original pixels; changed pixels leave them.",
     )
 
 

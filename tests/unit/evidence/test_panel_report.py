@@ -156,4 +156,4 @@ def test_rows_have_every_figure_with_its_ceiling_and_its_floor():
         ("itself", 1), ("twin", 2), ("features", 1),
     ]  # fmt: skip
     assert rows[1]["accuracy"] == pytest.approx(0.6)
-    assert "60.0% on metamers of act.0" in repr(told)
+    assert "60.0% on what was found for act.0" in repr(told)
