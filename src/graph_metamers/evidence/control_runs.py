@@ -181,7 +181,8 @@ class ControlRuns:
                 self.view.model, variables.reference, observing.layer, seeds=self.seeds, **options
             )
         except GraphMetamersError as error:
-            return self._not_made("null_space", str(error))
+            why, _, _ = str(error).partition(". Choose")  # advice to who asked for it by name
+            return self._not_made("null_space", why)
         return self._made("null_space", self._observed(observing, [metamer.graph for metamer in found]))
 
     def _untrained(self, observing: Observer, metamers: Sequence[Metamer]) -> Baseline:
