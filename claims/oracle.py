@@ -203,7 +203,7 @@ def _excess(
         apart = math.ceil(np.abs(counts - np.array(again[name]["counts"])).max() - 1e-6)
         rows.append({"K": K, "model": name, **ours.rows()[0]})
         title = f"K = {K}, {varied} vary, {name}"
-        may_be_none = varied != "features" and K >= EDGES_SAY_LITTLE
+        may_be_none = varied == "structure" and K >= EDGES_SAY_LITTLE
         _judge_one(judge, title, name, ours, again[name]["interval"], apart, may_be_none=may_be_none)
     return rows
 
