@@ -21,7 +21,7 @@ from graph_metamers.datasets import Dataset
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence import label_propagation, oracle_figures
 from graph_metamers.evidence.control_runs import ControlRuns
-from graph_metamers.evidence.excess import can_be_read
+from graph_metamers.evidence.unconditioned import can_be_read
 from graph_metamers.inputs import Init, Vary, what_varies
 from graph_metamers.metrics.classification import predicted_classes
 from graph_metamers.models import GNN

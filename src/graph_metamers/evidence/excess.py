@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.evidence.bayes_oracle import BayesOracle
-from graph_metamers.evidence.belief_propagation import undirected_pairs
-from graph_metamers.inputs import structure_of, what_varies
+from graph_metamers.evidence.unconditioned import unconditioned_noise
+from graph_metamers.inputs import structure_of
 from graph_metamers.inputs.asking import both_of
 from graph_metamers.metrics.ratios import ratio_interval
 from graph_metamers.parameters import check_integer, check_real, check_seeds
-from graph_metamers.randomness import generator_for
 from graph_metamers.reading.items import NODES
 from graph_metamers.synthesis import Budget, Metamer, generate_many
 from graph_metamers.training.results import FitResult, modules_of
@@ -283,35 +282,6 @@ def oracle_figures(
     noise = _noise(vary, dataset.graph, chosen, noise_draws)
     judge = _Judge.of(BayesOracle.of(dataset), dataset.graph, reading, noise)
     return judge.result(found, _varied(vary), relative_error, level)
-
-
-def can_be_read(dataset: Dataset, vary: Vary) -> bool:
-    """Whether there is an oracle for a data set that reads what a search may make of its graph.
-
-    The block model draws no directed edges, so it says nothing of graphs with them.
-    """
-    if dataset.block_model is None:
-        return False
-    try:
-        undirected_pairs(unconditioned_noise(vary, dataset.graph, 0))
-    except ParameterError:
-        return False
-    return True
-
-
-def unconditioned_noise(vary: Vary, graph: Graph, seed: int, draw: int = 0) -> Graph:
-    """A graph such as a search starts from, and which nothing is asked of: what chance alone makes.
-
-    Features of every column's mean and deviation, a random graph with the same degrees, or both. The numbers
-    are not those of a search with the same seed.
-
-    Raises
-    ------
-    ParameterError
-        If `vary` is about something else.
-    """
-    variables = what_varies(vary, graph)
-    return variables.discrete(variables.start("noise", generator_for(f"unconditioned noise {draw}", seed)))
 
 
 @dataclass(frozen=True, eq=False)

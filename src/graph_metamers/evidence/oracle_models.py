@@ -22,6 +22,9 @@ __all__ = ["ConstantModel", "OracleModel", "WithLabelPropagation"]
 Place: TypeAlias = Literal["behind", "before"]
 """Where label propagation stands, as seen from a model."""
 
+NUM_ROUNDS = 50
+"""Of label propagation, Gosch et al. 2023."""
+
 COLUMNS_AT_ONCE = 256
 """Labels that are passed on together: what bounds the memory."""
 
@@ -134,7 +137,7 @@ class WithLabelPropagation(nn.Module):
         dataset: Dataset,
         *,
         place: Place = "behind",
-        num_layers: int = 50,
+        num_layers: int = NUM_ROUNDS,
         alpha: float = 0.7,
     ) -> None:
         super().__init__()

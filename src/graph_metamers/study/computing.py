@@ -16,8 +16,8 @@ from torch_geometric.transforms import NormalizeFeatures
 
 from graph_metamers.errors import GraphMetamersError, RunFailedError
 from graph_metamers.evidence import WithLabelPropagation, oracle_figures
-from graph_metamers.evidence.excess import can_be_read
 from graph_metamers.evidence.observing import observer
+from graph_metamers.evidence.unconditioned import can_be_read
 from graph_metamers.inputs import Features, what_varies
 from graph_metamers.inputs.both import BothVariables
 from graph_metamers.models import GNN, ModelConfig, load_model, save_model

@@ -133,7 +133,7 @@ class Searching(_Part):
         Swaps proposed for every edge where edges vary.
     feature_kind
         `own`: features stay of the data's kind, words words and pixels in their range; `continuous`: any real
-        number, as the literature has it, and found hundreds of times faster than words.
+        number, as the literature has it, and found in a fraction of the time that words take.
     """
 
     steps: PositiveInt | None = None

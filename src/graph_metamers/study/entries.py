@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
+from graph_metamers.graphs import infer_feature_kind
 from graph_metamers.study.cells import INVARIANCE, MODEL_SETTINGS
 
 if TYPE_CHECKING:
@@ -54,10 +55,14 @@ def _require_comparable(audit: Audit, searches: Sequence[Mapping[str, Any]]) -> 
     if asked not in known:
         must = f"made with what varies, tolerance and min_distance of the study ({known})"
         raise ParameterError("audits", must, f"{where}: {asked}")
-    kinds = {row["feature_kind"] for row in same_data if row["vary"] == audit.varies}
-    if audit.varies == "features" and kinds == {"continuous"} and _kind_of(audit) != "continuous":
+    if audit.varies != "features":
+        return
+    kinds, kind = {row["feature_kind"] for row in same_data if row["vary"] == audit.varies}, _kind_of(audit)
+    if kinds == {"continuous"} and kind != "continuous":
         must = "made with features that may be any numbers, as in the study (--feature-kind continuous)"
-        raise ParameterError("audits", must, f"{where}: {_kind_of(audit)}")
+        raise ParameterError("audits", must, f"{where}: {kind}")
+    if kinds == {"own"} and kind != "binary" and infer_feature_kind(audit.graph.x) == "binary":
+        raise ParameterError("audits", "made with words that stay words, as in the study", f"{where}: {kind}")
 
 
 def _kind_of(audit: Audit) -> str:

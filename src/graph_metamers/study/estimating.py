@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graph_metamers.evidence.oracle_models import NUM_ROUNDS
 from graph_metamers.study.runs import case_of
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ MULTIPLICATIONS_A_SECOND = 1e9
 
 SECONDS_A_PASS = 2e-3
 """Of the rule: what a pass takes beside that."""
-
-LABEL_ROUNDS = 50
-"""Of the rule: how often label propagation goes over the edges."""
 
 PASSES_AN_EPOCH, PASSES_A_STEP = 4, 3
 """Of the rule: a forward pass counts 1, with its gradient 3."""
@@ -150,7 +148,7 @@ def _seconds_by_rule(run: Run, facts: DataFacts) -> float:
     nodes, edges = facts.num_nodes, facts.num_edges
     work = nodes * int(model["in_channels"]) * width + depth * width * (edges + nodes * width)
     if (run if run.parent is None else run.parent).case["label_propagation"] != "none":
-        work += LABEL_ROUNDS * edges * facts.num_classes
+        work += NUM_ROUNDS * edges * facts.num_classes
     a_pass = SECONDS_A_PASS + work / MULTIPLICATIONS_A_SECOND
     if run.parent is not None:
         return a_pass * (PASSES_A_STEP * float(config["search"]["steps"]) + 200)

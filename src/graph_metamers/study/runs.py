@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from graph_metamers.storage import json_fingerprint
+from graph_metamers.training import Perturbation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ SCHEMA_VERSION = 3
 
 RUN_ID_LENGTH = 40
 
-USUAL_STEPS = 5
+USUAL_STEPS = Perturbation.steps
 """Of a pgd perturbation: those of `Perturbation` by default, which labels leave out."""
 
 Kind: TypeAlias = Literal["model", "metamer"]

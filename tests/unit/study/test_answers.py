@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import graph_metamers as gm
 from graph_metamers.errors import ParameterError
 from graph_metamers.metrics import bootstrap_interval
 from graph_metamers.metrics.comparisons import holm
@@ -277,9 +278,31 @@ def test_a_model_of_ones_own_is_entered_by_an_audit(tmp_path, karate, edge_audit
     assert not (tmp_path / "other").exists()
 
 
-def test_an_audit_of_words_does_not_enter_a_study_of_numbers(tmp_path, karate, both_audit):
-    search = both_audit.config["search"]
-    gates = {name: search[name] for name in ("tolerance", "min_distance")}
-    same = {"data_fingerprint": karate.fingerprint, "vary": "features", "feature_kind": "continuous", **gates}
-    with pytest.raises(ParameterError, match="what varies"):  # both vary: a study varies one of them
-        write_study_report(rows([{"at": 0.5}], **same), tmp_path, audits=[both_audit])
+def test_what_an_audit_and_a_study_let_features_be_is_the_same(tmp_path, karate, karate_model, both_audit):
+    def made(**options):
+        return gm.audit(
+            karate_model,
+            karate,
+            layers=["act.0"],
+            num_starts=1,
+            num_untrained=0,
+            budget=gm.Budget(5),
+            **options,
+        )
+
+    def report(audit, kind):
+        search = audit.config["search"]
+        same = {name: search[name] for name in ("tolerance", "min_distance")}
+        found = rows([{"at": 0.5}], data_fingerprint=karate.fingerprint, feature_kind=kind, **same)
+        return write_study_report(found, tmp_path, audits=[audit])
+
+    words, numbers = made(), made(vary=gm.Features(kind="continuous"))
+    assert report(words, "own")
+    assert report(numbers, "continuous")
+    for audit, kind, message in (
+        (words, "continuous", "any numbers"),
+        (numbers, "own", "words that stay words"),
+        (both_audit, "own", "what varies"),  # a study varies one of them
+    ):
+        with pytest.raises(ParameterError, match=message):
+            report(audit, kind)
