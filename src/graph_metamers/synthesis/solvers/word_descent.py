@@ -9,6 +9,7 @@ import numpy as np
 
 from graph_metamers.randomness import generator_for
 from graph_metamers.synthesis.replayed_slopes import ReplayedSlopes
+from graph_metamers.synthesis.solvers.search import PartOfSearch
 from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES
 from graph_metamers.synthesis.status import Status
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.005  # of the nodes that take part in a step
 LARGEST_SHARE, LARGEST_SHARE_OF_EXCHANGES = 0.03, 0.3
+LARGER, SMALLER, SMALLER_IF_IN_VAIN = 1.1, 0.97, 0.9  # the share, where the loss fell, rose, rose again
 FEW = 10  # nodes, if these are a larger share: small graphs need no more steps than large ones
-SLOW = 0.03  # the loss falls by less while every node moves once: time to reheat
+SLOW = 0.03  # the loss falls by less while every node moves once: time to reheat, if that gained as much
 HOTTEST, COOLEST = 2.0, 0.3  # in units of the loss for each word, at which a descent gets slow
+TOO_HOT = 2.5  # times the loss where it was heated: heat alone makes it 1.8
 SHARE_WHILE_HOT = 0.15
 VISITS_WHILE_HOT = 22  # of every node
 PART_WHILE_HOT = 0.75  # of evaluations and seconds that are left, at the most
@@ -53,9 +56,9 @@ class WordDescent:
     is among moving neighbours. *Ours.*
 
     Where this gets slow it is at a local minimum of many nodes together, out of which no node leads on its
-    own. Words are then exchanged at random once, at a temperature that falls (a heat bath on the same model
-    of the loss, whose gradient stays exact), and the descent goes on from there; where it ends higher, from
-    where it was.
+    own. Words are then exchanged at random, at a temperature that falls (a heat bath on the same model of the
+    loss, whose gradient stays exact), and the descent goes on from there; where it ends higher, from where it
+    was. That is done again as long as it pays.
 
     Parameters
     ----------
@@ -90,6 +93,7 @@ class WordDescent:
         self._fewest_share = FEW / fewest
         self._largest = min(max(usual, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
         self._share = self._largest
+        self._stage = search
         self._slopes: ReplayedSlopes | None = None
         self._queues: dict[str, NDArray[np.int64]] = {}
 
@@ -98,37 +102,46 @@ class WordDescent:
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
         status, point = self._evaluate()
-        milestone, sweeps, last_sweep = point.loss, 0.0, point.loss
-        may_reheat, cold = self._reheats, point
-        while status is None:
-            before = sweeps
+        may_reheat = self._reheats
+        while status is None and may_reheat:
+            status, cold = self._descend(point)
+            if status is not None:
+                break
+            status, point = self._reheat(cold)
+            if status is None:
+                status, point = self._descend(point)
+            may_reheat = point.loss < cold.loss * (1 - SLOW)
+            if point.loss > cold.loss:
+                point = self._put_back(cold)
+        if status is None:
+            status, point = self._descend(point, patiently=True)
+        return Status.STALLED if status is None else status
+
+    def _descend(self, point: Point, *, patiently: bool = False) -> tuple[Status | None, Point]:
+        """Steps until the descent gets slow; or, patiently, until it stalls."""
+        self._begin_stage()
+        self._share = self._largest
+        milestone, sweeps = point.loss, 0.0
+        most, decrease = (STALL_SWEEPS, STALL_DECREASE) if patiently else (1, SLOW)
+        status = None
+        while status is None and sweeps < most:
             sweeps += self._share
             status, point = self._step(point)
-            if may_reheat and status is None and int(sweeps) > int(before):
-                if point.loss > last_sweep * (1 - SLOW):
-                    cold = point
-                    status, point = self._reheat(point)
-                    may_reheat, milestone, sweeps = False, point.loss, 0.0
-                last_sweep = point.loss
-            if point.loss < milestone * (1 - STALL_DECREASE):
+            if point.loss < milestone * (1 - decrease):
                 milestone, sweeps = point.loss, 0.0
-            if status is None and sweeps >= STALL_SWEEPS:
-                if point.loss <= cold.loss:
-                    return Status.STALLED
-                for name, slot in self._slots.items():  # it was better before
-                    slot.annealer.restart(items=cold.items[name])
-                point, milestone, sweeps, self._share = cold, cold.loss, 0.0, self._largest
-        return status
+        return (None if status is Status.STALLED else status), point
 
     def _reheat(self, point: Point) -> tuple[Status | None, Point]:
         """Steps at a falling temperature, whatever they do to the loss; the search remembers its best point.
 
         What a word has of the loss where a descent gets slow says how hot is hot. A time limit that comes
-        before the last visit cools sooner.
+        before the last visit cools sooner. Where the loss rises by more than heat makes it, the model of the
+        loss is not good enough to move so many nodes together, and the words are put back.
         """
+        self._begin_stage()
         self._share = min(max(SHARE_WHILE_HOT, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
         steps = int(min(VISITS_WHILE_HOT / self._share, PART_WHILE_HOT * self._search.steps_left))
-        seconds, unit = self._search.seconds_left, point.loss / self._num_words
+        seconds, unit, cold = self._search.seconds_left, point.loss / self._num_words, point
         status, done, number = None, 0.0, 0
         while status is None and done < 1 and number < steps:
             temperature = unit * HOTTEST * (COOLEST / HOTTEST) ** done
@@ -137,12 +150,22 @@ class WordDescent:
             status, moved = self._evaluate()
             self._learn(point, moved)
             point, number = moved, number + 1
+            if status is None and point.loss > TOO_HOT * cold.loss:
+                return None, self._put_back(cold)
             done = number / steps
             if seconds is not None:
                 left = self._search.seconds_left or 0.0
                 done = max(done, (seconds - left) / (PART_WHILE_HOT * seconds))
-        self._share = self._largest
-        return status, point
+        return (None if status is Status.STALLED else status), point
+
+    def _begin_stage(self) -> None:
+        """From here on, a stall is told from the steps of this stage alone."""
+        self._stage = PartOfSearch(self._search, self._search.steps_left)
+
+    def _put_back(self, point: Point) -> Point:
+        for name, slot in self._slots.items():
+            slot.annealer.restart(items=point.items[name])
+        return point
 
     def _learn(self, point: Point, moved: Point) -> dict[str, NDArray[np.float64]]:
         """What the nodes of each slot did to the loss, [n]; see `WordSlot.learn`."""
@@ -160,9 +183,9 @@ class WordDescent:
         status, moved = self._evaluate()
         effects = self._learn(point, moved)
         if moved.loss < point.loss:
-            self._share = min(self._share * 1.1, self._largest)
+            self._share = min(self._share * LARGER, self._largest)
             return status, moved
-        self._share = max(self._share * (0.7 if self._exchanges else 0.9), LEAST_SHARE)
+        self._share = max(self._share * (0.7 if self._exchanges else SMALLER), LEAST_SHARE)
         if status is None and not self._exchanges:
             for name, slot in self._slots.items():
                 rose = effects[name][slot.annealer.owners] >= 0
@@ -170,10 +193,8 @@ class WordDescent:
             status, moved = self._evaluate()
             if moved.loss < point.loss:
                 return status, moved
-            self._share = max(self._share * 0.8, LEAST_SHARE)
-        for name, slot in self._slots.items():
-            slot.annealer.restart(items=point.items[name])
-        return status, point
+            self._share = max(self._share * SMALLER_IF_IN_VAIN, LEAST_SHARE)
+        return status, self._put_back(point)
 
     def _next(self, name: str) -> NDArray[np.int64]:
         """The nodes whose turn it is: everyone's comes before anyone's second."""
@@ -203,8 +224,8 @@ class WordDescent:
             for name, slot in slots.items():
                 slot.curvature.add(slot.gradient(probe[name]))
         gradients = {name: slot.gradient(found.gradient[name]) for name, slot in slots.items()}
-        self._search.steps += 1
-        status = self._search.record(
+        self._stage.steps += 1
+        status = self._stage.record(
             lambda: problem.variables.point_of({n: slot.features(items[n]) for n, slot in slots.items()}),
             found.loss,
         )
