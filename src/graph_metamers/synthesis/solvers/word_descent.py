@@ -108,6 +108,8 @@ class WordDescent:
             if status is not None:
                 break
             status, point = self._reheat(cold)
+            if point is cold:  # it was given up
+                break
             if status is None:
                 status, point = self._descend(point)
             may_reheat = point.loss < cold.loss * (1 - SLOW)

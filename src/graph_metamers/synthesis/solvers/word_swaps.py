@@ -51,7 +51,8 @@ class WordSwaps:
     loss of each by its gradient at the present words and by the curvature of each direction of its sum
     (Gauss-Newton, from the gradients of random combinations of activations), makes the exchanges of words
     that lower this model most, and is kept if the loss falls; nodes that made it rise are put back. Where
-    that gets slow, words are exchanged at random once, at a falling temperature, on the same model.
+    that gets slow, words are exchanged at random, at a falling temperature, on the same model, and again as
+    long as that pays.
 
     Parameters
     ----------
