@@ -16,21 +16,32 @@ if TYPE_CHECKING:
     from graph_metamers.study.planning import DataFacts, Plan
     from graph_metamers.study.runs import Run
 
-MULTIPLICATIONS_A_SECOND = 1e9
-"""Of the rule: what one core does with small matrices and gathered edges."""
+MULTIPLICATIONS_A_SECOND = 2e10
+"""Of the rule: what one core does with dense matrices."""
+
+ENTRIES_A_SECOND = 4e9
+"""Of the rule: numbers that one core sends along edges."""
 
 SECONDS_A_PASS = 2e-3
 """Of the rule: what a pass takes beside that."""
 
-PASSES_AN_EPOCH, PASSES_A_STEP = 4, 3
+PASSES_AN_EPOCH, PASSES_A_STEP, PASSES_OF_MEASURING = 4, 3, 200
 """Of the rule: a forward pass counts 1, with its gradient 3."""
+
+SHARE_OF_STEPS = 0.1
+"""Of the rule: what a search of continuous features takes of its steps until it arrives; others take all."""
+
+SENDERS_OF_RAW_ROWS = frozenset({"sage", "gin", "cheb", "sgc"})
+"""Architectures that send features along edges before they multiply them with weights."""
 
 BYTES_OF_RECORD = 8_000
 
 RULE = (
     f"the rule: {PASSES_AN_EPOCH} passes an epoch (all epochs), as many more for each step of a pgd "
-    f"perturbation, {PASSES_A_STEP} passes a step of a search (all steps) and 200 more to measure it; a pass "
-    f"takes {SECONDS_A_PASS * 1000:g} ms and a second for every {MULTIPLICATIONS_A_SECOND:g} multiplications"
+    f"perturbation, {PASSES_A_STEP} passes a step of a search (all steps, a tenth where features are "
+    f"continuous) and {PASSES_OF_MEASURING} more to measure it; a pass takes {SECONDS_A_PASS * 1000:g} ms, a "
+    f"second for every {MULTIPLICATIONS_A_SECOND:g} multiplications, and one for every {ENTRIES_A_SECOND:g} "
+    "numbers on edges"
 )
 MEASURED = "runs of the same kind, data set and model that are in the store"
 
@@ -142,21 +153,32 @@ def _group(kind: Any, case: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _seconds_by_rule(run: Run, facts: DataFacts) -> float:
-    model: Any = (run if run.parent is None else run.parent).config["model"]
+    trained = run if run.parent is None else run.parent
     config: Any = run.config
-    width, depth = int(model["hidden_channels"]), int(model["num_layers"])
-    nodes, edges = facts.num_nodes, facts.num_edges
-    work = nodes * int(model["in_channels"]) * width + depth * width * (edges + nodes * width)
-    if (run if run.parent is None else run.parent).case["label_propagation"] != "none":
-        work += NUM_ROUNDS * edges * facts.num_classes
-    a_pass = SECONDS_A_PASS + work / MULTIPLICATIONS_A_SECOND
+    a_pass = _seconds_a_pass(trained, facts)
     if run.parent is not None:
-        return a_pass * (PASSES_A_STEP * float(config["search"]["steps"]) + 200)
+        continuous = "continuous" in {run.case["feature_kind"], facts.feature_kind}
+        share = SHARE_OF_STEPS if run.config["vary"] == "features" and continuous else 1.0
+        return a_pass * (PASSES_A_STEP * share * float(config["search"]["steps"]) + PASSES_OF_MEASURING)
     if config["training"] is None:
         return a_pass
     change = config["perturbation"]
     ascent = int(change["steps"]) if change is not None and change["kind"] == "pgd" else 0
     return a_pass * PASSES_AN_EPOCH * float(config["training"]["epochs"]) * (1 + ascent)
+
+
+def _seconds_a_pass(trained: Run, facts: DataFacts) -> float:
+    """Of the model of a run, forward, by rule."""
+    model: Any = trained.config["model"]
+    first, width, depth = (int(model[name]) for name in ("in_channels", "hidden_channels", "num_layers"))
+    nodes, edges = facts.num_nodes, facts.num_edges
+    multiplications = nodes * width * (first + depth * width)
+    entries = edges * depth * width
+    if model["architecture"] in SENDERS_OF_RAW_ROWS:
+        entries += edges * first
+    if trained.case["label_propagation"] != "none":
+        entries += NUM_ROUNDS * edges * facts.num_classes
+    return SECONDS_A_PASS + multiplications / MULTIPLICATIONS_A_SECOND + entries / ENTRIES_A_SECOND
 
 
 def _share_kept(plan: Plan, keep: Keep) -> float:
