@@ -46,3 +46,14 @@ def test_status_counts(short, store):
     assert found.disk_bytes == sum(path.stat().st_size for path in files)
     assert study_status(store).total is None
     assert study_status(store).done == 2
+
+
+def test_the_rule_knows_what_costs_time(short):
+    def seconds(objective="match", **grid):
+        study = short(grid={"seeds": 0, **grid}, search={"steps": 2000, "objective": objective})
+        return estimate(plan(study_config(study)), None, workers=1, keep="none").seconds
+
+    first = seconds(dataset="digits")
+    assert seconds(dataset="digits", hidden_channels=512) > first
+    assert seconds(dataset="digits", model="sage") > first  # sends 64 features along edges, not 16 channels
+    assert seconds("farthest", dataset="digits") > first  # goes on behind the match

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torch_geometric.nn import GCN, GINConv, GraphSAGE, HeteroConv, SAGEConv
 import graph_metamers as gm
 from graph_metamers.metrics.fidelity import activation_loss
 from graph_metamers.synthesis.solvers import word_descent
+from graph_metamers.synthesis.solvers.search import Search
 from graph_metamers.synthesis.solvers.word_descent import WordDescent
 
 QUICK = gm.Budget(steps=40)
@@ -107,51 +110,101 @@ def test_the_descent_lowers_what_annealing_alone_reaches():
     assert statistics.geometric_mean(ratios) < 0.7
 
 
-def watched_reheat(monkeypatch, seen):
-    """Notes the losses before and after heat, and the words of each node after it."""
-    original = WordDescent._reheat
+@pytest.fixture
+def heats(monkeypatch):
+    """What every heat did: losses before, while hot and after; words before and after; stiffness after."""
+    original, seen = WordDescent._reheat, []
 
-    def watched(self, point):
-        status, after = original(self, point)
-        counts = {name: np.bincount(slot.annealer.owners) for name, slot in self._slots.items()}
-        seen.append((point.loss, after.loss, counts))
+    def watched(self, cold):
+        (slot,) = self._slots.values()
+        items, first = slot.annealer.items, len(self._search._trace)
+        status, after = original(self, cold)
+        hot = [loss for _, loss in self._search._trace[first:]]
+        told = SimpleNamespace(before=cold.loss, hot=hot, after=after.loss, old=items)
+        told.new, told.counts = slot.annealer.items, slot.features(items).sum(dim=1)
+        told.stiffness = (cold.stiffness["x"], slot.stiffness.copy())
+        seen.append(told)
         return status, after
 
     monkeypatch.setattr(WordDescent, "_reheat", watched)
-    monkeypatch.setattr(word_descent, "LEAST_SHARE", 0.15)  # so that sweeps are short on a small graph
+    return seen
 
 
-def reheated(graph, model, steps):
-    options = {"solver": "word_swaps", "tolerance": 0.0, "budget": gm.Budget(steps=steps)}
+def swapped(graph, model, steps=2000, **options):
+    options = {"solver": "word_swaps", "tolerance": 0.0, "budget": gm.Budget(steps=steps), **options}
     return gm.generate(model, graph, "act", **options)
 
 
-def test_where_the_descent_gets_slow_words_are_heated_as_long_as_it_pays_and_the_best_are_kept(monkeypatch):
-    graph, model, seen = words_graph(n=60), network(), []
-    watched_reheat(monkeypatch, seen)
-    heated = reheated(graph, model, 900)
-    befores = [before for before, _, _ in seen]
-    for before, after in itertools.pairwise(befores):  # one descent lies between two heats: it had to pay
-        assert after < before * (1 - word_descent.SLOW)
-    assert heated.status is gm.Status.STALLED  # it ends on its own: heat paid no more
-    assert len(seen) > 1
-    assert all(after != before for before, after, _ in seen)
+def test_where_the_descent_gets_slow_words_are_heated_as_long_as_it_pays(heats, monkeypatch):
+    monkeypatch.setattr(word_descent, "TOO_HOT", math.inf)
+    graph = words_graph(n=60)
+    heated = swapped(graph, network())
+    befores = [heat.before for heat in heats]
+    assert heats
+    for before, following in itertools.pairwise(befores):  # one descent lies between two heats: it had to pay
+        assert following < before * (1 - word_descent.SLOW)
+    for heat in heats:
+        assert max(heat.hot) > heat.before  # it was hot
+        assert not np.array_equal(heat.old, heat.new)
+        assert torch.equal(heat.counts, graph.x.sum(dim=1))
     assert heated.relaxed_loss <= min(befores)
-    assert max(loss for _, loss in heated.trace[-200:]) > min(befores)  # it was hot
-    for _, _, counts in seen:
-        assert (counts["x"] == graph.x.sum(dim=1).numpy()).all()
     assert torch.equal(heated.graph.x.sum(dim=1), graph.x.sum(dim=1))
     assert not (heated.graph.x * graph.x).any()
 
 
-def test_heat_that_the_model_of_the_loss_does_not_bear_is_given_up(monkeypatch):
-    graph, model, seen = words_graph(n=60), network(GraphSAGE), []
-    watched_reheat(monkeypatch, seen)
-    cool = reheated(graph, model, 900)
-    ((before, after, counts),) = seen
-    assert after == before  # the words are those from before
-    assert (counts["x"] == graph.x.sum(dim=1).numpy()).all()
-    assert cool.relaxed_loss <= before
+def test_heat_under_which_nodes_disturb_each_other_is_given_up(heats, monkeypatch):
+    monkeypatch.setattr(word_descent, "TOO_HOT", 0.0)
+    swapped(words_graph(n=60), network())
+    (heat,) = heats  # and there is no second one
+    assert len(heat.hot) == 1
+    assert np.array_equal(heat.old, heat.new)
+    assert np.array_equal(*heat.stiffness)
+
+
+def test_words_and_stiffness_come_back_where_heat_did_not_pay(heats, monkeypatch):
+    monkeypatch.setattr(word_descent, "TOO_HOT", math.inf)
+    monkeypatch.setattr(word_descent, "HOTTEST", 1e6)
+    monkeypatch.setattr(word_descent, "COOLEST", 1e5)  # it ends as hot as it began
+    put_back, original = [], WordDescent._put_back
+
+    def watched(self, point, *, stiffness=False):
+        found = original(self, point, stiffness=stiffness)
+        (slot,) = self._slots.values()
+        if stiffness:
+            put_back.append((point, slot.annealer.items, slot.stiffness.copy()))
+        return found
+
+    monkeypatch.setattr(WordDescent, "_put_back", watched)
+    swapped(words_graph(n=60), network())
+    (heat,) = heats
+    ((point, items, stiffness),) = put_back
+    assert point.loss == heat.before
+    assert np.array_equal(items, heat.old)
+    assert np.array_equal(stiffness, heat.stiffness[0])
+    assert not np.array_equal(heat.stiffness[1], heat.stiffness[0])
+
+
+def test_too_little_is_left_for_heat(heats):
+    swapped(words_graph(n=60), network(), steps=60)
+    assert not heats
+
+
+def test_a_time_limit_may_come_while_it_is_hot(monkeypatch):
+    monkeypatch.setattr(word_descent, "TOO_HOT", math.inf)
+    original, hot = Search.is_late.fget, []
+    monkeypatch.setattr(Search, "is_late", property(lambda self: bool(hot) or original(self)))
+    reheat = WordDescent._reheat
+
+    def late(self, cold):
+        hot.append(1)
+        return reheat(self, cold)
+
+    monkeypatch.setattr(WordDescent, "_reheat", late)
+    graph = words_graph(n=60)
+    metamer = swapped(graph, network(), budget=gm.Budget(steps=2000, seconds=1000))
+    assert metamer.status is gm.Status.TIME_LIMIT
+    assert metamer.relaxed_loss == min(loss for _, loss in metamer.trace)
+    assert torch.equal(metamer.graph.x.sum(dim=1), graph.x.sum(dim=1))
 
 
 def test_column_sums_are_kept_on_request():

@@ -24,25 +24,27 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.005  # of the nodes that take part in a step
 LARGEST_SHARE, LARGEST_SHARE_OF_EXCHANGES = 0.03, 0.3
-LARGER, SMALLER, SMALLER_IF_IN_VAIN = 1.1, 0.97, 0.9  # the share, where the loss fell, rose, rose again
 FEW = 10  # nodes, if these are a larger share: small graphs need no more steps than large ones
+LARGER, SMALLER, SMALLER_OF_EXCHANGES = 1.1, 0.97, 0.7  # the share, where the loss fell, and where it rose
+SMALLER_IN_VAIN = 0.9  # and once more where it rose although nodes were put back
 SLOW = 0.03  # the loss falls by less while every node moves once: time to reheat, if that gained as much
 HOTTEST, COOLEST = 2.0, 0.3  # in units of the loss for each word, at which a descent gets slow
-TOO_HOT = 2.5  # times the loss where it was heated: heat alone makes it 1.8
+TOO_HOT = 2.5  # times the loss where it was heated: heat alone makes it 1.8 (Cora; GCN, GraphSAGE)
 SHARE_WHILE_HOT = 0.15
-VISITS_WHILE_HOT = 22  # of every node
+VISITS_WHILE_HOT, FEWEST_VISITS = 22, 5  # of every node; with fewer, words are cold before they are mixed
 PART_WHILE_HOT = 0.75  # of evaluations and seconds that are left, at the most
 STALL_SWEEPS, STALL_DECREASE = 10, 0.05  # it ends where the loss falls by less while nodes move so often
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Words, what the model reads of them, the loss, and its gradients with respect to sums of vectors."""
+    """Words, what the model reads of them, the loss, its gradients in sums, and how stiff nodes were."""
 
     items: Mapping[str, NDArray[np.int64]]
     read: Mapping[str, NDArray[np.floating]]
     loss: float
     gradients: Mapping[str, NDArray[np.float64]]
+    stiffness: Mapping[str, NDArray[np.float64]]
 
 
 class WordDescent:
@@ -58,7 +60,8 @@ class WordDescent:
     Where this gets slow it is at a local minimum of many nodes together, out of which no node leads on its
     own. Words are then exchanged at random, at a temperature that falls (a heat bath on the same model of the
     loss, whose gradient stays exact), and the descent goes on from there; where it ends higher, from where it
-    was. That is done again as long as it pays.
+    was. That is done again as long as it lowers the loss by `SLOW`. Where many nodes that move together raise
+    the loss more than heat does, it is given up: a smaller share would not mix them in time.
 
     Parameters
     ----------
@@ -66,8 +69,8 @@ class WordDescent:
         The problem, its sets of words, and the record.
     exchanges
         Whether nodes exchange words, so that column sums are kept; single nodes cannot be put back then.
-    reheats
-        Whether words are exchanged at random where the descent gets slow.
+    most_heats
+        How often words may be exchanged at random where the descent gets slow; not with `exchanges`.
 
     Notes
     -----
@@ -82,11 +85,13 @@ class WordDescent:
         search: Search,
         *,
         exchanges: bool,
-        reheats: bool,
+        most_heats: float,
     ) -> None:
         self._problem, self._slots, self._search, self._exchanges = problem, slots, search, exchanges
-        self._reheats = reheats
-        self._num_words = max(1, sum(slot.num_words for slot in slots.values()))
+        num_words = sum(slot.num_words for slot in slots.values())
+        self._num_words = max(1, num_words)
+        self._heats_left = 0 if exchanges or not num_words else most_heats
+        self._seconds_a_visit = 0.0  # while hot; 0 before it was measured
         self._random, self._probes = np.random.default_rng(0), generator_for("word descent", 0)
         fewest = max(1, min(len(slot.stiffness) for slot in slots.values()))
         usual = LARGEST_SHARE_OF_EXCHANGES if exchanges else LARGEST_SHARE
@@ -102,22 +107,28 @@ class WordDescent:
         if self._search.steps_left <= 0:
             return Status.MAX_STEPS
         status, point = self._evaluate()
-        may_reheat = self._reheats
-        while status is None and may_reheat:
-            status, cold = self._descend(point)
-            if status is not None:
-                break
-            status, point = self._reheat(cold)
-            if point is cold:  # it was given up
+        if status is None and self._heats_left:
+            status, point = self._descend(point)
+        while status is None and self._may_heat():
+            status, heated = self._reheat(point)
+            if heated is point:  # given up
                 break
             if status is None:
-                status, point = self._descend(point)
-            may_reheat = point.loss < cold.loss * (1 - SLOW)
-            if point.loss > cold.loss:
-                point = self._put_back(cold)
+                status, heated = self._descend(heated)
+            if not heated.loss < point.loss * (1 - SLOW):
+                self._heats_left = 0
+            point = heated if heated.loss <= point.loss else self._put_back(point, stiffness=True)
         if status is None:
-            status, point = self._descend(point, patiently=True)
+            status, _ = self._descend(point, patiently=True)
         return Status.STALLED if status is None else status
+
+    def _may_heat(self) -> bool:
+        """Whether heat may still pay, and what is left is enough for it."""
+        visits = self._share_while_hot * PART_WHILE_HOT * self._search.steps_left
+        seconds = self._search.seconds_left
+        if seconds is not None and self._seconds_a_visit:
+            visits = min(visits, PART_WHILE_HOT * seconds / self._seconds_a_visit)
+        return self._heats_left > 0 and visits >= FEWEST_VISITS
 
     def _descend(self, point: Point, *, patiently: bool = False) -> tuple[Status | None, Point]:
         """Steps until the descent gets slow; or, patiently, until it stalls."""
@@ -133,17 +144,17 @@ class WordDescent:
                 milestone, sweeps = point.loss, 0.0
         return (None if status is Status.STALLED else status), point
 
-    def _reheat(self, point: Point) -> tuple[Status | None, Point]:
+    def _reheat(self, cold: Point) -> tuple[Status | None, Point]:
         """Steps at a falling temperature, whatever they do to the loss; the search remembers its best point.
 
         What a word has of the loss where a descent gets slow says how hot is hot. A time limit that comes
-        before the last visit cools sooner. Where the loss rises by more than heat makes it, the model of the
-        loss is not good enough to move so many nodes together, and the words are put back.
+        before the last visit cools sooner. The same point comes back where heat was given up.
         """
         self._begin_stage()
-        self._share = min(max(SHARE_WHILE_HOT, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
+        self._heats_left -= 1
+        self._share = self._share_while_hot
         steps = int(min(VISITS_WHILE_HOT / self._share, PART_WHILE_HOT * self._search.steps_left))
-        seconds, unit, cold = self._search.seconds_left, point.loss / self._num_words, point
+        seconds, unit, point = self._search.seconds_left, cold.loss / self._num_words, cold
         status, done, number = None, 0.0, 0
         while status is None and done < 1 and number < steps:
             temperature = unit * HOTTEST * (COOLEST / HOTTEST) ** done
@@ -153,20 +164,28 @@ class WordDescent:
             self._learn(point, moved)
             point, number = moved, number + 1
             if status is None and point.loss > TOO_HOT * cold.loss:
-                return None, self._put_back(cold)
+                return None, self._put_back(cold, stiffness=True)
             done = number / steps
             if seconds is not None:
-                left = self._search.seconds_left or 0.0
-                done = max(done, (seconds - left) / (PART_WHILE_HOT * seconds))
-        return (None if status is Status.STALLED else status), point
+                spent = seconds - (self._search.seconds_left or 0.0)
+                done = max(done, spent / (PART_WHILE_HOT * seconds))
+                self._seconds_a_visit = spent / (number * self._share)
+        return status, point
+
+    @property
+    def _share_while_hot(self) -> float:
+        return min(max(SHARE_WHILE_HOT, self._fewest_share), LARGEST_SHARE_OF_EXCHANGES)
 
     def _begin_stage(self) -> None:
         """From here on, a stall is told from the steps of this stage alone."""
         self._stage = PartOfSearch(self._search, self._search.steps_left)
 
-    def _put_back(self, point: Point) -> Point:
+    def _put_back(self, point: Point, *, stiffness: bool = False) -> Point:
+        """The words of a point; with its stiffness, where what was learned since is of no use there."""
         for name, slot in self._slots.items():
             slot.annealer.restart(items=point.items[name])
+            if stiffness:
+                slot.stiffness[:] = point.stiffness[name]
         return point
 
     def _learn(self, point: Point, moved: Point) -> dict[str, NDArray[np.float64]]:
@@ -187,7 +206,7 @@ class WordDescent:
         if moved.loss < point.loss:
             self._share = min(self._share * LARGER, self._largest)
             return status, moved
-        self._share = max(self._share * (0.7 if self._exchanges else SMALLER), LEAST_SHARE)
+        self._share = max(self._share * (SMALLER_OF_EXCHANGES if self._exchanges else SMALLER), LEAST_SHARE)
         if status is None and not self._exchanges:
             for name, slot in self._slots.items():
                 rose = effects[name][slot.annealer.owners] >= 0
@@ -195,7 +214,7 @@ class WordDescent:
             status, moved = self._evaluate()
             if moved.loss < point.loss:
                 return status, moved
-            self._share = max(self._share * SMALLER_IF_IN_VAIN, LEAST_SHARE)
+            self._share = max(self._share * SMALLER_IN_VAIN, LEAST_SHARE)
         return status, self._put_back(point)
 
     def _next(self, name: str) -> NDArray[np.int64]:
@@ -203,8 +222,9 @@ class WordDescent:
         num_nodes = len(self._slots[name].stiffness)
         count = max(1, round(self._share * num_nodes))
         queue = self._queues.get(name, np.empty(0, dtype=np.int64))
-        if len(queue) < count:
-            queue = self._random.permutation(num_nodes)
+        if len(queue) < count:  # those that are left come first; a node twice in a step would count once
+            others = self._random.permutation(num_nodes)
+            queue = np.concatenate([queue, others[~np.isin(others, queue[:count])]])
         self._queues[name] = queue[count:]
         return queue[:count]
 
@@ -231,4 +251,5 @@ class WordDescent:
             lambda: problem.variables.point_of({n: slot.features(items[n]) for n, slot in slots.items()}),
             found.loss,
         )
-        return status, Point(items, read, found.loss, gradients)
+        stiffness = {name: slot.stiffness.copy() for name, slot in slots.items()}
+        return status, Point(items, read, found.loss, gradients, stiffness)

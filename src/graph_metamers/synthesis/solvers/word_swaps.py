@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
@@ -18,6 +19,7 @@ from graph_metamers.synthesis.solvers.word_descent import WordDescent
 from graph_metamers.synthesis.solvers.word_metric import MOST_PROBES, NodeCurvature, WordMetric
 from graph_metamers.synthesis.solvers.word_slot import WordSlot
 from graph_metamers.synthesis.solvers.word_targets import MOST_EVALUATIONS, sums_ahead
+from graph_metamers.synthesis.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from graph_metamers.inputs.feature_values import FeatureValues
     from graph_metamers.synthesis.problem import Problem
     from graph_metamers.synthesis.solvers.search import Search, Solution
-    from graph_metamers.synthesis.status import Status
 
 ReferenceWords = Literal["forbid", "charge", "free"]
 ColumnSums = Literal["free", "kept"]
@@ -122,9 +123,11 @@ class WordSwaps:
         for number in range(rounds + 1):
             part = PartOfSearch(search, search.steps_left // (rounds + 1 - number))
             exchanges = self.column_sums == "kept"
-            reheats = number == 0 and not exchanges
-            status = WordDescent(problem, slots, part, exchanges=exchanges, reheats=reheats).run()
-            if search.is_over or number == rounds or search.steps_left < FEWEST_AHEAD:
+            # One heat where parts follow: they have steps of their own, but share what time there is.
+            most_heats = 0 if number else 1 if rounds else math.inf
+            status = WordDescent(problem, slots, part, exchanges=exchanges, most_heats=most_heats).run()
+            is_last = number == rounds or search.steps_left < FEWEST_AHEAD
+            if search.is_over or is_last or status is Status.NON_FINITE:
                 break
             sums, spent = sums_ahead(problem, slots, min(MOST_EVALUATIONS, search.steps_left - 1))
             search.steps += spent
