@@ -157,7 +157,12 @@ def report(
     rows = rows_of(FolderStore(store), [run.run_id for run in planned.runs])
     audits = [gm.load_audit(folder) for folder in audit or []]
     files = gm.write_study_report(
-        rows, output, name=config.name, description=config.description, audits=audits
+        rows,
+        output,
+        name=config.name,
+        description=config.description,
+        audits=audits,
+        num_planned=len(planned.runs),
     )
     left = len(planned.runs) - len(rows)
     if printing.json:

@@ -129,6 +129,16 @@ def question_plots(answer: Answer) -> list[Plot]:
     return plots
 
 
+def not_drawn(answer: Answer) -> list[str]:
+    """What has more lines than a figure can show, in words."""
+    return [
+        f"{LABELS[measure]} on {dataset}, other {vary}: {len(lines)} lines, more than {MOST_LINES}"
+        for dataset, vary in panels(answer)
+        for measure in MEASURES
+        if len(lines := lines_of(answer, measure, dataset, vary)) > MOST_LINES
+    ]
+
+
 def level_figure(
     lines: Sequence[Line], levels: Sequence[str], y_title: str, *, is_share: bool = True
 ) -> go.Figure:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graph_metamers.report.study_figures import MEASURES, lines_of, panels
 from graph_metamers.storage import atomic_file
+from graph_metamers.study.cells import ACCURACY, EXCESS, INVARIANCE
 from graph_metamers.study.table import write_parquet
 
 if TYPE_CHECKING:
@@ -110,12 +111,14 @@ def _comparison_row(question: str, found: Comparison) -> dict[str, Any]:
         ),
         "level": found.level,
         "baseline": found.baseline,
+        "num_parameters": found.num_parameters,
+        "num_parameters_of_baseline": found.num_parameters_of_baseline,
         "num_pairs": share.num_pairs,
         "difference": share.difference.estimate,
         "difference_low": share.difference.low,
         "difference_high": share.difference.high,
         "p": share.p_value,
-        "p_holm": found.p_holm,
+        "p_holm": found.p_holm[INVARIANCE],
         "cohens_d_z": share.effect_size.cohens_d_z,
         "rank_biserial": share.effect_size.rank_biserial,
         "test": share.method,
@@ -123,6 +126,7 @@ def _comparison_row(question: str, found: Comparison) -> dict[str, Any]:
         "accuracy_difference_low": accuracy.difference.low,
         "accuracy_difference_high": accuracy.difference.high,
         "accuracy_p": accuracy.p_value,
+        "accuracy_p_holm": found.p_holm[ACCURACY],
         **_excess_columns(found),
     }
 
@@ -135,6 +139,7 @@ def _excess_columns(found: Comparison) -> dict[str, Any]:
         "excess_difference_low": None if test is None else test.difference.low,
         "excess_difference_high": None if test is None else test.difference.high,
         "excess_p": None if test is None else test.p_value,
+        "excess_p_holm": None if test is None else found.p_holm[EXCESS],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from graph_metamers import __version__
 from graph_metamers.errors import ParameterError
 from graph_metamers.report.numbers import number, percent
 from graph_metamers.report.plots import script_json
-from graph_metamers.report.study_figures import question_plots
+from graph_metamers.report.study_figures import not_drawn, question_plots
 from graph_metamers.report.study_tables import comparison_rows, level_rows, write_tables
 from graph_metamers.report.theme import css_variables, recolouring
 from graph_metamers.report.writing import content_security_policy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from graph_metamers.study.answers import Answer
 
 PAGE = "study.html"
+PLACES = ("first", "last")  # of the layers on the leaderboard
 
 
 def write_study_report(
@@ -40,6 +42,7 @@ def write_study_report(
     name: str = "study",
     description: str = "",
     audits: Sequence[Audit] = (),
+    num_planned: int | None = None,
 ) -> list[Path]:
     """Write a page about a study and its tables into a folder.
 
@@ -53,6 +56,8 @@ def write_study_report(
         Of the study.
     audits
         Of models that are not the study's: they are entered into the leaderboard.
+    num_planned
+        How many runs the study has; the page says how many of them have no result yet. Default: these.
 
     Returns
     -------
@@ -82,7 +87,10 @@ def write_study_report(
     target.mkdir(parents=True, exist_ok=True)
     files = [file for stem, content in tables.items() for file in write_tables(content, target / stem)]
     with atomic_file(target / PAGE) as temporary:
-        page = render_study(answers, board, rows, files=files, name=name, description=description)
+        missing = 0 if num_planned is None else num_planned - len(rows)
+        page = render_study(
+            answers, board, rows, files=files, name=name, description=description, num_missing=missing
+        )
         temporary.write_text(page, encoding="utf-8")
     return [target / PAGE, *(target / file for file in files)]
 
@@ -95,6 +103,7 @@ def render_study(
     files: Sequence[str],
     name: str,
     description: str,
+    num_missing: int = 0,
 ) -> str:
     """The page as one string."""
     environment = Environment(
@@ -114,6 +123,8 @@ def render_study(
         board=[_board_row(row) for row in board],
         num_models=sum(row["kind"] == "model" for row in rows),
         num_searches=len(searches),
+        num_missing=num_missing,
+        board_has_excess=any(row[f"{place}_excess"] is not None for row in board for place in PLACES),
         num_failed=sum(row.get("error") is not None for row in rows),
         num_metamers=sum(bool(row["is_metamer"]) for row in searches),
         seeds=sorted({row["seed"] for row in searches}),
@@ -131,6 +142,7 @@ def _section(answer: Answer) -> dict[str, Any]:
         "id": answer.question.id,
         "heading": answer.question.heading,
         "plots": question_plots(answer),
+        "not_drawn": not_drawn(answer),
         "comparisons": [_comparison_texts(row) for row in rows],
         "has_excess": any(row["excess_difference"] is not None for row in rows),
     }
@@ -147,6 +159,8 @@ def _comparison_texts(row: dict[str, Any]) -> dict[str, str]:
         "effect": number(row["cohens_d_z"]),
         "accuracy": _points(row, "accuracy_difference"),
         "excess": "" if row["excess_difference"] is None else _difference(row, "excess_difference"),
+        "excess_p": "" if row["excess_p_holm"] is None else number(row["excess_p_holm"], 3),
+        "accuracy_p": number(row["accuracy_p_holm"], 3),
     }
 
 
@@ -164,13 +178,14 @@ def _board_row(row: dict[str, Any]) -> dict[str, str]:
     parts = [f"{row['model']}, from an audit"] if row["num_layers"] is None else _settings_in_words(row)
     return {
         "dataset": str(row["dataset"]),
-        "vary": str(row["vary"]),
+        "vary": ", ".join([str(row["vary"]), *_search_in_words(row)]),
         "model": ", ".join(parts),
         "seeds": str(row["num_seeds"]),
         "accuracy": _share(row, "test_accuracy"),
         "at_chance": str(row["num_at_chance"]),
         "first": f"{row['first_layer']}: {_share(row, 'first_passing_share')}",
         "last": f"{row['last_layer']}: {_share(row, 'last_passing_share')}",
+        **{f"{place}_excess": _with_ends(row, f"{place}_excess") for place in PLACES},
         "found": percent(row["metamers_found"]),
     }
 
@@ -182,6 +197,21 @@ def _settings_in_words(row: dict[str, Any]) -> list[str]:
     parts += [f"drop edge {row['drop_edge']:g}"] if row["drop_edge"] else []
     parts += [] if row["label_propagation"] == "none" else [f"label propagation {row['label_propagation']}"]
     return parts + ([] if row["weights"] == "trained" else ["random weights"])
+
+
+def _search_in_words(row: dict[str, Any]) -> list[str]:
+    """What is not usual about the searches of a row."""
+    kind = ["any numbers"] if row["feature_kind"] == "continuous" else []
+    return kind + ([] if row["solver"] in (None, "auto", "rewire") else [str(row["solver"])])
+
+
+def _with_ends(row: dict[str, Any], key: str) -> str:
+    """A number with its interval, or nothing."""
+    if row[key] is None:
+        return ""
+    low, high = row[f"{key}_low"], row[f"{key}_high"]
+    ends = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+    return f"{row[key]:.2f}{ends}"
 
 
 def _share(row: dict[str, Any], key: str) -> str:

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.evidence.measures import interval_over_starts
 from graph_metamers.metrics.comparisons import PairedTest, holm, paired_test
-from graph_metamers.study.cells import ACCURACY, EXCESS, INVARIANCE, MODEL_SETTINGS, SETTINGS, Cell
+from graph_metamers.study.cells import (
+    ACCURACY,
+    EXCESS,
+    FEWEST_SEEDS,
+    INVARIANCE,
+    MODEL_SETTINGS,
+    SETTINGS,
+    Cell,
+    interval_over_seeds,
+)
 from graph_metamers.study.runs import control_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-FEWEST_FOR_RANKS = 6
-"""With fewer pairs the smallest p-value of signed ranks is above 0.05, and the paired t test is taken."""
+    from graph_metamers.metrics import Interval
+
+MEASURES = (INVARIANCE, ACCURACY, EXCESS)
+"""What is compared."""
+
+BOARD_SETTINGS = (*MODEL_SETTINGS, "vary", "feature_kind", "solver")
+"""What tells the rows of a leaderboard apart."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,10 @@ class Comparison:
         level minus baseline, seed by seed.
     excess
         The same of the scaled excess invariance; `None` where a search has none.
+    num_parameters, num_parameters_of_baseline
+        Of each model: residual connections bring weights of their own.
     p_holm
-        p-value of the invariance, corrected for all comparisons of the question.
+        Measure -> its p-value, corrected for all comparisons of the question that have one.
     """
 
     context: Mapping[str, Any]
@@ -92,7 +107,13 @@ class Comparison:
     invariance: PairedTest
     accuracy: PairedTest
     excess: PairedTest | None
-    p_holm: float
+    num_parameters: int
+    num_parameters_of_baseline: int
+    p_holm: Mapping[str, float] = field(default_factory=dict)
+
+    def test(self, measure: str) -> PairedTest | None:
+        """The test of one of `MEASURES`."""
+        return {INVARIANCE: self.invariance, ACCURACY: self.accuracy, EXCESS: self.excess}[measure]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,17 +149,18 @@ def leaderboard(cells: Iterable[Cell], entries: Sequence[dict[str, Any]] = ()) -
     """One row a kind of model: accuracy and several axes of invariance, none of them the one that ranks.
 
     Sorted by data set, then by accuracy. `first_`, `last_`: of the first and of the last layer that was
-    searched. Invariance is the share of nodes that pass all gates; less of it is not better by itself.
+    searched. Invariance is the share of nodes that pass all gates; less of it is not better by itself. Beside
+    it the scaled excess, where an oracle knows it; else `None`.
     `entries` are such rows of models that are not the study's, from `entries_of`.
     """
     grouped: dict[tuple[Any, ...], list[Cell]] = defaultdict(list)
     for cell in cells:
-        grouped[tuple(cell.settings[name] for name in (*MODEL_SETTINGS, "vary"))].append(cell)
+        grouped[tuple(cell.settings[name] for name in BOARD_SETTINGS)].append(cell)
     rows = []
     for members in grouped.values():
         ordered = sorted(members, key=lambda cell: cell.depth)
         accuracy = ordered[0].interval(ACCURACY)
-        row = {name: ordered[0].settings[name] for name in (*MODEL_SETTINGS, "vary")}
+        row = {name: ordered[0].settings[name] for name in BOARD_SETTINGS}
         row |= {
             "num_seeds": len(ordered[0].seeds),
             "num_parameters": ordered[0].num_parameters,
@@ -150,16 +172,20 @@ def leaderboard(cells: Iterable[Cell], entries: Sequence[dict[str, Any]] = ()) -
             / sum(cell.num_searches for cell in ordered),
         }
         for place, cell in (("first", ordered[0]), ("last", ordered[-1])):
-            share = cell.interval(INVARIANCE)
-            row |= {
-                f"{place}_layer": cell.settings["layer"],
-                f"{place}_{INVARIANCE}": share.estimate,
-                f"{place}_{INVARIANCE}_low": share.low,
-                f"{place}_{INVARIANCE}_high": share.high,
-            }
+            row[f"{place}_layer"] = cell.settings["layer"]
+            for measure in (INVARIANCE, EXCESS):
+                interval = cell.interval(measure) if cell.is_known(measure) else None
+                row |= board_columns(f"{place}_{measure}", interval)
         rows.append(row)
     rows += entries
     return sorted(rows, key=lambda row: (row["dataset"], row["vary"], -row["test_accuracy"]))
+
+
+def board_columns(name: str, interval: Interval | None) -> dict[str, float | None]:
+    """A number of a leaderboard and the ends of its interval; `None` where it is not known."""
+    if interval is None:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _answer(question: Question, cells: Sequence[Cell]) -> Answer | None:
@@ -236,8 +262,7 @@ def _contexts(question: Question, cell: Cell) -> list[tuple[tuple[str, Any], ...
 
 def _num_varied(question: Question, cells: Sequence[Cell]) -> int:
     trained = [cell for cell in cells if cell.settings["weights"] == "trained"]
-    own = ("activation", "residual", "perturbation", "label_propagation")
-    return sum(len({cell.settings[name] for cell in trained}) > 1 for name in own if name in question.factors)
+    return sum(len({cell.settings[name] for cell in trained}) > 1 for name in question.factors)
 
 
 def _comparisons(
@@ -272,28 +297,40 @@ def _is_one_less(question: Question, part: Cell, whole: Cell) -> bool:
 def _compared(
     context: dict[str, Any], level: str, cell: Cell, baseline: str, base: Cell
 ) -> Comparison | None:
-    """Test two cells over the seeds that both have; `None` with fewer than two."""
-    seeds = sorted(set(cell.seeds) & set(base.seeds))
-    if len(seeds) < 2:
+    """Test two cells over the searches that both have, seed by seed; `None` with fewer than two seeds."""
+    invariance, accuracy = _tested(INVARIANCE, cell, base), _tested(ACCURACY, cell, base)
+    if invariance is None or accuracy is None:
         return None
-    method: Any = "wilcoxon" if len(seeds) >= FEWEST_FOR_RANKS else "t"
+    is_known = cell.is_known(EXCESS) and base.is_known(EXCESS)
+    excess = _tested(EXCESS, cell, base) if is_known else None
+    sizes = (cell.num_parameters, base.num_parameters)
+    return Comparison(context, level, baseline, invariance, accuracy, excess, *sizes)
 
-    def test(measure: str) -> PairedTest:
-        ours, theirs = ([of.by_seed(measure)[seed] for seed in seeds] for of in (cell, base))
-        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-        # The bootstrap of two to four pairs would be far too narrow; this one is Student's there.
-        ends = (-math.inf, math.inf) if measure == EXCESS else (-1.0, 1.0)
-        interval = interval_over_starts(differences, ends)
-        return replace(paired_test(ours, theirs, method=method), difference=interval)
 
-    excess = test(EXCESS) if cell.is_known(EXCESS) and base.is_known(EXCESS) else None
-    return Comparison(context, level, baseline, test(INVARIANCE), test(ACCURACY), excess, float("nan"))
+def _tested(measure: str, cell: Cell, base: Cell) -> PairedTest | None:
+    """The test of one measure; a seed counts with the mean of the searches that both cells have of it."""
+    ours, theirs = [], []
+    for seed in sorted(cell.rows.get(measure, {}).keys() & base.rows.get(measure, {}).keys()):
+        mine, other = cell.rows[measure][seed], base.rows[measure][seed]
+        if searches := mine.keys() & other.keys():
+            ours.append(sum(mine[search] for search in searches) / len(searches))
+            theirs.append(sum(other[search] for search in searches) / len(searches))
+    if len(ours) < 2:
+        return None
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    method: Any = "wilcoxon" if len(ours) >= FEWEST_SEEDS else "t"
+    ends = (-math.inf, math.inf) if measure == EXCESS else (-1.0, 1.0)
+    found = paired_test(ours, theirs, method=method)
+    return replace(found, difference=interval_over_seeds(differences, ends))
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    if not comparisons:
-        return ()
-    adjusted = holm([comparison.invariance.p_value for comparison in comparisons])
-    return tuple(
-        replace(comparison, p_holm=float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)
-    )
+    """The same, with each measure's p-values corrected for all comparisons that have one."""
+    corrected: list[dict[str, float]] = [{} for _ in comparisons]
+    for measure in MEASURES:
+        tests = [comparison.test(measure) for comparison in comparisons]
+        known = [place for place, test in enumerate(tests) if test is not None]
+        p_values = [test.p_value for test in tests if test is not None]
+        for place, p in zip(known, holm(p_values) if p_values else (), strict=True):
+            corrected[place][measure] = float(p)
+    return tuple(replace(one, p_holm=p) for one, p in zip(comparisons, corrected, strict=True))

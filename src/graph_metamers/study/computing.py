@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch_geometric.transforms import NormalizeFeatures
 
 from graph_metamers.errors import GraphMetamersError, RunFailedError
@@ -206,7 +207,9 @@ def _observer(run: Run, vary: Any, dataset: Dataset, model: nn.Module) -> Observ
     assert run.parent is not None  # noqa: S101 (it is a search)
     search = config["search"]
     gates = f"{search['tolerance']} {search['min_distance']}"
-    key = (run.parent.run_id + fingerprint(model.state_dict()), f"{config['layer']} {config['vary']} {gates}")
+    kind = search.get("feature_kind", "own")
+    asked = f"{config['layer']} {config['vary']} {kind} {gates}"
+    key = (run.parent.run_id + fingerprint(model.state_dict()), asked)
     if _last_observer is not None and _last_observer[0] == key:
         return _last_observer[1]
     found = observer(
@@ -263,11 +266,12 @@ def _read_model(content: bytes) -> GNN:
 
 @contextmanager
 def _threads(number: int) -> Iterator[None]:
-    """Compute with this many threads, and with as many as before afterwards."""
+    """Compute with this many threads, NumPy's and scikit-learn's too; afterwards with as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
-        yield
+        with threadpool_limits(number):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.graphs import infer_feature_kind
-from graph_metamers.study.cells import INVARIANCE, MODEL_SETTINGS
+from graph_metamers.study.answers import BOARD_SETTINGS, board_columns
+from graph_metamers.study.cells import EXCESS, INVARIANCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,7 +74,7 @@ def _kind_of(audit: Audit) -> str:
 def _entry(audit: Audit) -> dict[str, Any]:
     layers = sorted(audit.layers, key=lambda layer: layer.depth)
     found = [start.is_metamer for layer in layers for start in layer.starts]
-    entry: dict[str, Any] = dict.fromkeys((*MODEL_SETTINGS, "vary"))
+    entry: dict[str, Any] = dict.fromkeys(BOARD_SETTINGS)
     entry |= {
         "dataset": audit.dataset.name,
         "model": audit.model_name,
@@ -87,11 +88,7 @@ def _entry(audit: Audit) -> dict[str, Any]:
         "metamers_found": sum(found) / len(found),
     }
     for place, layer in (("first", layers[0]), ("last", layers[-1])):
-        share = layer.measures[INVARIANCE].interval
-        entry |= {
-            f"{place}_layer": layer.name,
-            f"{place}_{INVARIANCE}": share.estimate,
-            f"{place}_{INVARIANCE}_low": share.low,
-            f"{place}_{INVARIANCE}_high": share.high,
-        }
+        entry[f"{place}_layer"] = layer.name
+        entry |= board_columns(f"{place}_{INVARIANCE}", layer.measures[INVARIANCE].interval)
+        entry |= board_columns(f"{place}_{EXCESS}", None)  # an audit has its oracle in its own report
     return entry

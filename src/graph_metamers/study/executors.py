@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import traceback
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -101,7 +101,8 @@ class InProcess:
 class LocalProcesses:
     """Computes in processes of this machine, each with its own interpreter.
 
-    A worker that dies takes its pool with it; the pool is made anew, and what was under way is tried again.
+    A worker that dies takes its pool with it; the pool is made anew, and what was under way is tried again,
+    one task after the other: so a task that kills every worker is found out and ends alone.
 
     Parameters
     ----------
@@ -114,36 +115,50 @@ class LocalProcesses:
     def __init__(self, workers: int | None = None) -> None:
         self.capacity = check_integer("workers", workers or os.cpu_count() or 1, low=1)
         self._pool = self._new_pool()
-        self._running: dict[Future[Completion], tuple[Task, int]] = {}
+        self._running: dict[Future[Completion], Task] = {}
+        self._suspects: deque[Task] = deque()  # under way when a worker died
+        self._is_trial = False  # whether what runs is one of them
+        self._waiting: deque[Task] = deque()
+        self._deaths: Counter[str] = Counter()  # run_id -> workers that died of it, as it was alone
 
     def submit(self, task: Task) -> None:
         """See `Executor`."""
-        self._start(task, 1)
+        self._waiting.append(task)
+        self._start()
 
     def completed(self, timeout: float) -> list[Completion]:
         """See `Executor`."""
         done, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
-        completions, again = [], []
+        completions, lost = [], []
         for future in done:
-            task, attempt = self._running.pop(future)
+            task = self._running.pop(future)
             try:
                 completions.append(future.result())
             except BrokenProcessPool:
-                again.append((task, attempt))
-        if again:
-            again += self._running.values()  # a broken pool has lost all of them
-            for future in self._running:
-                future.cancel()
-            self._running.clear()
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = self._new_pool()
-        for task, attempt in again:
-            if attempt > RETRIES:
-                problem = f"its worker died {attempt} times; is there enough memory?"
-                completions.append(Completion(task.run.run_id, None, problem))
-            else:
-                self._start(task, attempt + 1)
+                lost.append(task)
+        if lost:
+            completions += self._suspected([*lost, *self._running.values()])
+        self._start()
         return completions
+
+    def _suspected(self, lost: list[Task]) -> list[Completion]:
+        """Keep tasks that a broken pool has lost for another try; or give up the one that was alone."""
+        for future in self._running:
+            future.cancel()
+        self._running.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._new_pool()
+        self._suspects.extend(lost)
+        if len(lost) > 1:
+            return []
+        run_id = lost[0].run.run_id
+        self._deaths[run_id] += 1
+        if self._deaths[run_id] <= RETRIES:
+            return []
+        self._suspects.pop()
+        return [
+            Completion(run_id, None, f"its worker died {self._deaths[run_id]} times; is there enough memory?")
+        ]
 
     def close(self) -> None:
         """See `Executor`."""
@@ -153,14 +168,24 @@ class LocalProcesses:
             for process in processes:  # at work for nobody
                 process.terminate()
 
-    def _start(self, task: Task, attempt: int) -> None:
-        try:
-            future = self._pool.submit(completion_of, task)
-        except BrokenProcessPool:  # a worker died since the last look; `completed` sees what was under way
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = self._new_pool()
-            future = self._pool.submit(completion_of, task)
-        self._running[future] = task, attempt
+    def _start(self) -> None:
+        """Start what waits: a suspect alone, others all together."""
+        if self._is_trial and self._running:
+            return
+        self._is_trial = bool(self._suspects)
+        queue = self._suspects if self._is_trial else self._waiting
+        while queue:
+            try:
+                future = self._pool.submit(completion_of, queue[0])
+            except BrokenProcessPool:  # a worker died since the last look
+                if self._running:
+                    return  # `completed` sees what was under way
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool = self._new_pool()
+                continue
+            self._running[future] = queue.popleft()
+            if self._is_trial:
+                return
 
     def _new_pool(self) -> ProcessPoolExecutor:
         # Not fork: torch and numba have threads.

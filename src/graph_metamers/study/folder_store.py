@@ -112,17 +112,7 @@ class FolderStore:
         FileFormatError
             If the run is not finished, or its files were damaged.
         """
-        folder = self._folder(run_id)
-        result: Any = read_json(folder / RESULT)
-        manifest: Any = read_json(folder / MANIFEST)
-        try:
-            return RunRecord(
-                result["run_id"], result["identity"], result["values"], result["error"], dict(manifest)
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(
-                f"{folder} must hold a whole run, got {error!r}. Delete the folder to compute it again"
-            ) from error
+        return _read_run(self._folder(run_id))
 
     def read_file(self, run_id: str, name: str) -> bytes:
         """See `RunStore`.
@@ -160,12 +150,23 @@ class FolderStore:
         """Bytes of a finished run on disk."""
         return sum(path.stat().st_size for path in self._folder(run_id).iterdir())
 
-    def remove(self, run_id: str) -> None:
-        """Forget a finished run, so that it is computed again."""
+    def remove_failed(self, run_id: str) -> bool:
+        """Forget a run that has failed, so that it is computed again; says whether this one did it.
+
+        What another driver has computed anew in the meantime stays.
+        """
+        if not (self.is_finished(run_id) and self.read(run_id).is_failed):
+            return False
         folder = self._folder(run_id)
         gone = folder.with_name(f".{secrets.token_hex(6)}.{folder.name}")
-        folder.rename(gone)  # at once: a reader sees all of it or nothing
+        try:
+            folder.rename(gone)  # at once: a reader sees all of it or nothing
+        except FileNotFoundError:  # another driver was faster
+            return False
+        if not _read_run(gone).is_failed and _renamed(gone, folder):
+            return False
         shutil.rmtree(gone)
+        return True
 
     def clean(self) -> None:
         """Remove what killed processes have left half-written long ago."""
@@ -221,6 +222,19 @@ def _write_run(folder: Path, record: RunRecord, files: Mapping[str, bytes]) -> N
         "error": record.error,
     }
     write_json(result, folder / RESULT)
+
+
+def _read_run(folder: Path) -> RunRecord:
+    result: Any = read_json(folder / RESULT)
+    manifest: Any = read_json(folder / MANIFEST)
+    try:
+        return RunRecord(
+            result["run_id"], result["identity"], result["values"], result["error"], dict(manifest)
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(
+            f"{folder} must hold a whole run, got {error!r}. Delete the folder to compute it again"
+        ) from error
 
 
 def _renamed(source: Path, target: Path) -> bool:

@@ -98,7 +98,7 @@ def plan(study: StudyConfig, *, data_root: str | None = None) -> Plan:
     Loads every data set and split once, one after the other, for their fingerprints.
     """
     data = _Data(data_root)
-    excluded = study.excluded()
+    excluded = [_Exclusion(entry) for entry in study.excluded()]
     models: dict[str, Run] = {}
     metamers: dict[str, Run] = {}
     facts: dict[str, DataFacts] = {}
@@ -107,12 +107,16 @@ def plan(study: StudyConfig, *, data_root: str | None = None) -> Plan:
             model = _model_run(study, case, data)
             for layer, depth in _layers_of(case["layer"], model):
                 named = case | {"layer": layer}
-                if not any(_matches(named, entry) or _matches(case, entry) for entry in leaves_out):
+                if not _is_left_out(leaves_out, named, case):
                     search = _metamer_run(study, case, layer, depth, model)
                     models.setdefault(model.run_id, model)
                     facts.setdefault(model.run_id, data.facts(case["dataset"], case["split"]))
                     # The parents of equal searches are one object.
                     metamers.setdefault(search.run_id, replace(search, parent=models[model.run_id]))
+    for number, entry in enumerate(excluded):
+        if not entry.has_matched:
+            mend = "It would leave nothing out: are all values written as in the grid?"
+            raise ParameterError(f"exclude[{number}]", "some of the grid", study.exclude[number], mend)
     if not metamers:
         raise ParameterError("grid", "such that something is left of it", "nothing, after 'exclude'")
     return Plan(study, (*models.values(), *metamers.values()), facts)
@@ -129,17 +133,32 @@ def layer_names(config: ModelConfig) -> list[str]:
     return [*(f"act.{number}" for number in range(config.num_convolutions - 1)), OUTPUT]
 
 
-def _combinations(grid: Grid, leaves_out: list[dict[str, tuple[Any, ...]]]) -> Iterator[dict[str, Any]]:
+@dataclass(eq=False)
+class _Exclusion:
+    """Settings and their values of which nothing is computed, and whether there was any such."""
+
+    values: dict[str, tuple[Any, ...]]
+    has_matched: bool = False
+
+    def matches(self, case: dict[str, Any]) -> bool:
+        found = all(case[name] in values for name, values in self.values.items())
+        self.has_matched |= found
+        return found
+
+
+def _is_left_out(exclusions: list[_Exclusion], *cases: dict[str, Any]) -> bool:
+    """Whether one of them matches; all are asked, so that one that never does is noticed."""
+    matched = [exclusion.matches(case) for exclusion in exclusions for case in cases]
+    return any(matched)
+
+
+def _combinations(grid: Grid, leaves_out: list[_Exclusion]) -> Iterator[dict[str, Any]]:
     names = list(Grid.model_fields)
     for values in itertools.product(*(getattr(grid, name) for name in names)):
         case = dict(zip(names, values, strict=True))
         # What excludes by a layer waits until words such as `all` are layers.
-        if not any("layer" not in entry and _matches(case, entry) for entry in leaves_out):
+        if not _is_left_out([entry for entry in leaves_out if "layer" not in entry.values], case):
             yield case
-
-
-def _matches(case: dict[str, Any], entry: dict[str, tuple[Any, ...]]) -> bool:
-    return all(case[name] in values for name, values in entry.items())
 
 
 class _Data:

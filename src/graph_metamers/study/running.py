@@ -57,7 +57,8 @@ def run_study(
     address
         Of a Ray cluster; default: one on this machine.
     keep
-        Which found graphs are kept: `"none"`; `"best"`, of searches that differ in their seed alone; `"all"`.
+        Which found graphs are kept of what is computed now: `"none"`; `"best"`, of searches that differ in
+        their seed alone; `"all"`.
     lease_seconds
         After so long without a sign of life, a driver counts as dead and its runs as free.
     retry_failed
@@ -82,8 +83,7 @@ def run_study(
     folder = FolderStore(store)
     if retry_failed:
         for run in planned.runs:
-            if folder.is_finished(run.run_id) and folder.read(run.run_id).is_failed:
-                folder.remove(run.run_id)
+            folder.remove_failed(run.run_id)
     # Processes and clusters take seconds to start: not for a study that is finished.
     wanted = executor if _is_left(planned, folder) else "in-process"
     computing = make_executor(wanted, workers, address, threads=planned.study.threads)

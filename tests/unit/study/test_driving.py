@@ -11,11 +11,12 @@ from graph_metamers.errors import ParameterError
 from graph_metamers.inputs import Features, what_varies
 from graph_metamers.models import GNN, load_model
 from graph_metamers.storage import to_number
-from graph_metamers.study import FolderStore, plan, rows_of, run_plan, run_study, study_config
+from graph_metamers.study import FolderStore, connect, plan, rows_of, run_plan, run_study, study_config
 from graph_metamers.study import executors as executors_module
 from graph_metamers.study.executors import InProcess, completion_of
 from graph_metamers.study.graph_codec import decode_graph
 from graph_metamers.study.journal import count_events, read_journals
+from graph_metamers.study.run_store import RunRecord
 from graph_metamers.study.table import TABLE, read_parquet, without_volatile
 from graph_metamers.study.tasks import Task
 
@@ -186,6 +187,46 @@ def test_a_run_that_fails_is_recorded_and_blocks_its_searches(short, store):
     again = run_study(raw, store.path)
     assert (again.computed, again.found) == (0, 2)
     assert run_study(raw, store.path, retry_failed=True).computed == 2
+
+
+def test_of_two_drivers_that_try_failures_again_one_does(short, store):
+    planned = plan(study_config(short()))
+    run = planned.models[0]
+    assert not store.remove_failed(run.run_id)  # there is no result
+    for error in ("RunFailedError: x", None):
+        lease = store.acquire(run.run_id, "someone", 60)
+        store.finish(lease, RunRecord(run.run_id, run.identity, {}, error, {}), {})
+        assert store.remove_failed(run.run_id) == (error is not None)
+        assert store.is_finished(run.run_id) == (error is None)
+    # Another driver may have removed and computed it between the look and the removal.
+    whole, seen = store.read, []
+    store.read = lambda run_id: seen.append(run_id) or replace(whole(run_id), error="RunFailedError: old")
+    assert not store.remove_failed(run.run_id)
+    assert seen
+    assert store.is_finished(run.run_id)
+
+
+def test_the_table_is_read_with_duckdb(short, store):
+    run_study(short(), store.path)
+    views = connect(store)
+    rows = rows_of(store)
+    assert views.sql("SELECT count(*) FROM runs").fetchall() == [(len(rows),)]
+    counts = views.sql("SELECT (SELECT count(*) FROM models), (SELECT count(*) FROM failures)").fetchall()
+    assert counts == [(2, 0)]
+    ((mean,),) = views.sql("SELECT avg(passing_share) FROM metamers").fetchall()
+    expected = [row["passing_share"] for row in rows if row["kind"] == "metamer"]
+    assert mean == pytest.approx(sum(expected) / len(expected))
+
+
+def test_an_observer_of_other_features_is_another_one(short, tmp_path):
+    # One after the other in one process, at one layer of one model.
+    def table(*kinds):
+        store = FolderStore(tmp_path / "-".join(kinds))
+        for kind in kinds:
+            run_study(short(grid={"seeds": 0}, search={"steps": 20, "feature_kind": kind}), store.path)
+        return [row for row in without_volatile(rows_of(store)) if row.get("feature_kind") == "continuous"]
+
+    assert repr(table("own", "continuous")) == repr(table("continuous"))
 
 
 def test_a_defect_leaves_no_result_and_is_tried_again(short, store, monkeypatch):

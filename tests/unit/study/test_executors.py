@@ -5,12 +5,15 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import pytest
 
 from graph_metamers.errors import ParameterError
 from graph_metamers.study import FolderStore, plan, rows_of, run_plan, run_study, study_config
-from graph_metamers.study.executors import InProcess, LocalProcesses
+from graph_metamers.study.executors import Completion, InProcess, LocalProcesses
 from graph_metamers.study.journal import count_events
 from graph_metamers.study.ray_executor import RayExecutor
 from graph_metamers.study.table import without_volatile
@@ -90,6 +93,50 @@ def test_a_run_that_kills_its_worker_is_given_up(planned, store):
     assert run_plan(planned, store, InProcess()).computed == 12
 
 
+class Pool:
+    """Computes nothing: tasks end when they are told to, and one of them takes the others with it."""
+
+    def __init__(self):
+        self.under_way = []
+
+    def submit(self, _function, task):
+        future = Future()
+        self.under_way.append((future, task.run.run_id))
+        return future
+
+    def end(self):
+        is_broken = any(run_id == "deadly" for _, run_id in self.under_way)
+        for future, run_id in self.under_way:
+            if is_broken:
+                future.set_exception(BrokenProcessPool())
+            else:
+                future.set_result(Completion(run_id, outcome=run_id))
+        self.under_way.clear()
+
+    def shutdown(self, **_options):
+        self._processes = {}
+
+
+def test_a_task_that_kills_every_worker_takes_no_other_with_it(monkeypatch):
+    monkeypatch.setattr(LocalProcesses, "_new_pool", lambda self: Pool())
+    executor, ended, most = LocalProcesses(3), [], []
+    for name in ("one", "deadly", "two", "three"):
+        executor.submit(SimpleNamespace(run=SimpleNamespace(run_id=name)))
+    for _ in range(20):
+        most.append(len(executor._running))
+        executor._pool.end()
+        ended += executor.completed(0)
+    told = {completion.run_id: completion.outcome for completion in ended}
+    assert len(ended) == 4
+    assert told == {"one": "one", "two": "two", "three": "three", "deadly": None}
+    (problem,) = (completion.problem for completion in ended if completion.outcome is None)
+    assert "its worker died 4 times" in problem
+    assert most[:2] == [4, 1]  # after that, each was alone
+    executor.submit(SimpleNamespace(run=SimpleNamespace(run_id="four")))
+    executor.submit(SimpleNamespace(run=SimpleNamespace(run_id="five")))
+    assert len(executor._running) == 2
+
+
 @pytest.fixture
 def cluster():
     """Two nodes with one processor each."""
@@ -126,10 +173,10 @@ def test_a_ray_cluster_gives_the_same_table(planned, store, expected, cluster):
 def test_a_killed_ray_worker_loses_nothing(planned, store, expected, cluster):
     psutil = pytest.importorskip("psutil")
     executor = RayExecutor()
-    killed = []
+    killed, finished_before = [], []
 
     def kill_a_worker():
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not killed and time.monotonic() < until:
             for process in psutil.Process().children(recursive=True):
                 # Ray names a worker after the task that it is at.
@@ -137,17 +184,36 @@ def test_a_killed_ray_worker_loses_nothing(planned, store, expected, cluster):
                     killed.append(process.pid)
                     process.kill()
                     return
-            time.sleep(0.01)
+            time.sleep(0.001)
 
     killer = threading.Thread(target=kill_a_worker)
-    killer.start()
+
+    def in_the_middle(tally, _words):
+        if tally.computed >= 3 and not killer.ident:
+            finished_before.extend(store.finished())
+            killer.start()
+
     try:
-        tally = run_plan(planned, store, executor)
+        tally = run_plan(planned, store, executor, on_change=in_the_middle)
     finally:
         executor.close()
         killer.join()
     assert killed
+    assert len(finished_before) >= 3
     assert (tally.computed, tally.is_whole) == (12, True)
+    assert equal(table(store), expected)
+    assert set(count_events(store.path / "journal", "finished").values()) == {1}
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.enable_socket
+@pytest.mark.filterwarnings("ignore")
+def test_a_study_finds_a_cluster_by_its_address(study, store, expected, cluster):
+    address = cluster.get_runtime_context().gcs_address
+    cluster.shutdown()  # the connection, not the cluster
+    grid = {"search_seeds": [0, 1]}
+    assert run_study(study(grid=grid), store.path, executor="ray", address=address).computed == 12
     assert equal(table(store), expected)
 
 

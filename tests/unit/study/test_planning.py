@@ -107,6 +107,8 @@ def test_a_combination_that_cannot_be_built_is_named_and_can_be_left_out(study):
     assert len(found.models) == 3 * 2
     with pytest.raises(ParameterError, match=r"'layer' .*'act.0', 'output', 'all'.*got 'act.5'"):
         planned(study, grid={"layer": "act.5"})
+    with pytest.raises(ParameterError, match=r"'exclude\[1\]' parameter must be some of the grid.*graphsage"):
+        planned(study, exclude=[{"model": "gcn", "seeds": 0}, {"model": "graphsage"}])
     with pytest.raises(ParameterError, match="something is left"):
         planned(study, exclude=[{"dataset": "karate"}])
 
