@@ -32,6 +32,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) --no-build-isolation --editable '.[dev,study]'
 	@touch $@
 
+$(VENV)/.installed-all: $(VENV)/.installed
+	$(PIP) --no-build-isolation --editable '.[dev,study,ray]'
+	@touch $@
+
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) --no-build-isolation --editable '.[dev,study,docs]'
 	@touch $@
@@ -42,7 +46,7 @@ demo: $(VENV)/.installed  ## Audit three trained networks on handwritten digits 
 test: $(VENV)/.installed  ## Run the tests (under five minutes)
 	$(TESTS) -m 'not slow'
 
-test-all: $(VENV)/.installed  ## Run all tests, the slow ones and the browser's too
+test-all: $(VENV)/.installed-all  ## Run all tests, the slow ones and the browser's too
 	$(TESTS)
 
 check: $(VENV)/.installed  ## Format, lint, types, and the direction of imports
@@ -70,7 +74,7 @@ bench-edges: $(VENV)/.installed-bench  ## The same for searches of other edges (
 docs: $(VENV)/.installed-docs  ## Build the documentation into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
-claims: $(VENV)/.installed  ## Measure every public claim anew, speed after `make bench`; prints PASS or FAIL
+claims: $(VENV)/.installed-all  ## Measure every public claim anew, speed after `make bench`; prints PASS or FAIL
 	$(BIN)/python claims/run_all.py
 
 clean:  ## Remove the virtual environment and everything that was built

@@ -12,7 +12,7 @@ from pathlib import Path
 TOPICS = (
     "digits", "cora", "evidence", "baselines", "words", "structure", "both", "exact", "fronts",
     "certificate", "distances", "zoo", "observers", "oracle", "serving", "theory_dimension",
-    "theory_activations", "commands", "studies", "bench", "bench_edges",
+    "theory_activations", "commands", "studies", "results", "bench", "bench_edges",
 )  # fmt: skip
 
 
