@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ from graph_metamers.reading.binding import call_model
 from graph_metamers.training.perturbing import Disturbance, Perturbation, check_drop_edge
 from graph_metamers.training.results import FitConfig, FitResult, ModelT, TrainingStep
 from graph_metamers.training.scoring import on_device_of, require_logits, require_node_level, score
+from graph_metamers.training.sparse_sums import sparse_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -99,7 +100,7 @@ def fit(
     -----
     Each epoch costs a forward and a backward pass in train mode and a forward pass in eval mode; memory is
     that of one full-batch backward pass. `Perturbation(kind="pgd")` adds as many forward and backward passes
-    an epoch as it has steps.
+    an epoch as it has steps. GraphSAGE and GIN add wide rows up by sparse products meanwhile (`sparse_sums`).
     """
     config = FitConfig(
         epochs=check_integer("epochs", epochs, low=1),
@@ -115,7 +116,10 @@ def fit(
         config.perturbation.norm_for(dataset.graph.x)
     started = time.perf_counter()
     trained = copy.deepcopy(model)
-    with _seeded(config.seed, trained), torch.enable_grad():
+    # Edges that are perturbed are ranked by their messages, which a sparse product does not form.
+    moves_edges = config.perturbation is not None and config.perturbation.on == "edges"
+    sums = nullcontext() if moves_edges else sparse_sums(trained)
+    with _seeded(config.seed, trained), torch.enable_grad(), sums:
         graph = on_device_of(trained, dataset.graph)
         seen = graph if transform is None else transform(copy.copy(graph))
         run = _Run(trained, seen, forward, dataset)
