@@ -78,7 +78,8 @@ def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _results(store: Path) -> dict[str, bytes]:
     """What every run has found, byte by byte, by the name of its folder; plain files."""
-    return {path.parent.name: path.read_bytes() for path in (store / "runs").rglob("result.json")}
+    found = (store / "runs").glob("*/[!.]*/result.json")  # hidden folders are half-written
+    return {path.parent.name: path.read_bytes() for path in found}
 
 
 def _judge_again(judge: Judge) -> dict[str, bytes]:
@@ -116,11 +117,12 @@ def _judge_kills(judge: Judge, whole: dict[str, bytes]) -> None:
                 kills += 1
                 torn += _torn(store)
             _ended(_drive(store, "--lease-seconds", "2", *words))
-            once = set(count_events(store / "journal", "finished").values()) == {1}
+            # A driver that is killed between a result and its event has told nobody.
+            once = max(count_events(store / "journal", "finished").values()) == 1
             holds = holds and once and _results(store) == whole
         judge.claim(
             f"{name}: killed (-9) at {kills} events of {stores} studies and resumed: results equal an "
-            f"uninterrupted run's, each finished once; {torn} half-written ones read",
+            f"uninterrupted run's, none finished twice; {torn} half-written ones read",
             holds and not torn,
         )
 
@@ -197,7 +199,8 @@ def _judge_ray(judge: Judge, whole: dict[str, bytes]) -> None:
             executor.close()
             if killer.ident:
                 killer.join()
-        once = set(count_events(store.path / "journal", "finished").values()) == {1}
+        finished = count_events(store.path / "journal", "finished")
+        once = len(finished) == len(planned.runs) and set(finished.values()) == {1}
         same = tally.computed == len(planned.runs) and once and _results(store.path) == whole
         if kill:
             judge.claim(
@@ -265,7 +268,7 @@ def _judge_throughput(judge: Judge) -> None:
 def _overhead(store: Path, at_once: int) -> float:
     """Seconds a run between the first and the last event of a study that were not spent on computing."""
     times = [line["time"] for line in read_journals(store / "journal")]
-    manifests = [json.loads(path.read_text()) for path in (store / "runs").rglob("manifest.json")]
+    manifests = [json.loads(path.read_text()) for path in (store / "runs").glob("*/[!.]*/manifest.json")]
     computing = sum(manifest["seconds"] for manifest in manifests)
     return (at_once * (max(times) - min(times)) - computing) / len(manifests)
 

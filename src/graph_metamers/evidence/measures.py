@@ -72,20 +72,28 @@ FEWEST_FOR_BOOTSTRAP = 5
 the cases with two values, in 73% with three (measured, see `bootstrap_interval`)."""
 
 
-def interval_over_starts(
-    values: Sequence[float], limits: tuple[float, float] = _ANY, *, fewest: int = FEWEST_FOR_BOOTSTRAP
-) -> Interval:
+def interval_over_starts(values: Sequence[float], limits: tuple[float, float] = _ANY) -> Interval:
     """The mean of one number per start, with a 95% interval where there can be one.
 
     Starts are resampled, never nodes. The interval is about other starts of the search in the same trained
-    model; it says nothing about other trainings. With fewer than `fewest` starts it is Student's t interval,
-    cut at the limits of the measure. `low` and `high` are nan with one start, and where
+    model; it says nothing about other trainings. With fewer than `FEWEST_FOR_BOOTSTRAP` starts it is
+    Student's t interval, cut at the limits of the measure. `low` and `high` are nan with one start, and where
     a value is not finite.
+    """
+    if len(values) >= FEWEST_FOR_BOOTSTRAP and all(math.isfinite(value) for value in values):
+        return bootstrap_interval(values)
+    return student_interval(values, limits)
+
+
+def student_interval(values: Sequence[float], limits: tuple[float, float] = _ANY) -> Interval:
+    """The mean of independent numbers with Student's 95% interval, cut at the limits of the measure.
+
+    `low` and `high` are nan with one number, and where one is not finite.
     """
     if not all(math.isfinite(value) for value in values):
         mean = math.nan if any(math.isnan(value) for value in values) else sum(values) / len(values)
         return Interval(mean, math.nan, math.nan, 0.95, 0, "not finite: no interval")
-    if not 1 < len(values) < fewest:
+    if len(values) < 2:
         return bootstrap_interval(values)
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = float(stats.t.ppf(0.975, len(values) - 1)) * error

@@ -87,7 +87,7 @@ def write_study_report(
     target.mkdir(parents=True, exist_ok=True)
     files = [file for stem, content in tables.items() for file in write_tables(content, target / stem)]
     with atomic_file(target / PAGE) as temporary:
-        missing = 0 if num_planned is None else num_planned - len(rows)
+        missing = 0 if num_planned is None else max(0, num_planned - len(rows))
         page = render_study(
             answers, board, rows, files=files, name=name, description=description, num_missing=missing
         )

@@ -12,16 +12,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from graph_metamers.evidence.measures import student_interval
 from graph_metamers.metrics.comparisons import PairedTest, holm, paired_test
 from graph_metamers.study.cells import (
     ACCURACY,
     EXCESS,
-    FEWEST_SEEDS,
     INVARIANCE,
     MODEL_SETTINGS,
     SETTINGS,
     Cell,
-    interval_over_seeds,
 )
 from graph_metamers.study.runs import control_label
 
@@ -30,8 +29,14 @@ if TYPE_CHECKING:
 
     from graph_metamers.metrics import Interval
 
+FEWEST_FOR_RANKS = 6
+"""With fewer pairs the smallest p-value of signed ranks is above 0.05, and the paired t test is taken."""
+
 MEASURES = (INVARIANCE, ACCURACY, EXCESS)
 """What is compared."""
+
+OF_A_SEARCH = ("layer", "vary", "feature_kind", "solver")
+"""Settings that do not change the model, and so neither its accuracy."""
 
 BOARD_SETTINGS = (*MODEL_SETTINGS, "vary", "feature_kind", "solver")
 """What tells the rows of a leaderboard apart."""
@@ -318,19 +323,35 @@ def _tested(measure: str, cell: Cell, base: Cell) -> PairedTest | None:
     if len(ours) < 2:
         return None
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    method: Any = "wilcoxon" if len(ours) >= FEWEST_SEEDS else "t"
+    method: Any = "wilcoxon" if len(ours) >= FEWEST_FOR_RANKS else "t"
     ends = (-math.inf, math.inf) if measure == EXCESS else (-1.0, 1.0)
     found = paired_test(ours, theirs, method=method)
-    return replace(found, difference=interval_over_seeds(differences, ends))
+    return replace(found, difference=student_interval(differences, ends))
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The same, with each measure's p-values corrected for all comparisons that have one."""
+    """The same, with each measure's p-values corrected for all comparisons that have one.
+
+    Accuracy is the model's: the same comparison at several layers is one.
+    """
     corrected: list[dict[str, float]] = [{} for _ in comparisons]
     for measure in MEASURES:
-        tests = [comparison.test(measure) for comparison in comparisons]
-        known = [place for place, test in enumerate(tests) if test is not None]
-        p_values = [test.p_value for test in tests if test is not None]
-        for place, p in zip(known, holm(p_values) if p_values else (), strict=True):
-            corrected[place][measure] = float(p)
+        p_values: dict[tuple[Any, ...], float] = {}
+        keys = []
+        for place, comparison in enumerate(comparisons):
+            test = comparison.test(measure)
+            if test is None:
+                continue
+            key = _models_of(comparison) if measure == ACCURACY else (place,)
+            keys.append((key, place))
+            p_values[key] = test.p_value
+        found = dict(zip(p_values, holm(list(p_values.values())), strict=True)) if p_values else {}
+        for key, place in keys:
+            corrected[place][measure] = float(found[key])
     return tuple(replace(one, p_holm=p) for one, p in zip(comparisons, corrected, strict=True))
+
+
+def _models_of(comparison: Comparison) -> tuple[Any, ...]:
+    """What tells the models of a comparison from those of another one."""
+    context = tuple((name, value) for name, value in comparison.context.items() if name not in OF_A_SEARCH)
+    return (context, comparison.level, comparison.baseline)

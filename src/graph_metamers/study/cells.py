@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graph_metamers.evidence.measures import interval_over_starts, limits_of
+from graph_metamers.evidence.measures import limits_of, student_interval
 from graph_metamers.metrics.intervals import nested_bootstrap_interval
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ EXCESS = "excess"
 Changed Bayes labels of matched nodes over those that noise changes at the same nodes (see `ScaledExcess`); a
 mean over searches is one of ratios. 0 for the oracle itself, 1 for a constant model.
 """
-
-FEWEST_SEEDS = 6
-"""With fewer training seeds intervals are Student's t and differences are tested by the paired t test.
-
-A bootstrap of five values, nominally at 95%, holds the mean in 84% (`bootstrap_interval`), and the smallest
-p-value of five signed ranks is 0.0625."""
 
 BESIDE = (EXCESS, "visible_distance", "edge_overlap", "prediction_agreement", "activation_loss")
 """Other measures of a search that tables show, where it has them."""
@@ -88,29 +82,22 @@ class Cell:
     def interval(self, measure: str) -> Interval:
         """The mean with its 95% interval.
 
-        Over training seeds: Student's t with fewer than `FEWEST_SEEDS`, else the bootstrap. With several
-        searches in each model, over training seeds and search seeds together (`nested_bootstrap_interval`,
-        whose columns are shared: a seed starts every model at the same point), and with few training seeds
-        not narrower than Student's. Accuracy has no searches.
+        Student's t over training seeds: a bootstrap of five values, nominally at 95%, holds the mean in 84%
+        (`bootstrap_interval`). With several searches in each model, over training seeds and search seeds
+        together (`nested_bootstrap_interval`, whose columns are shared: a seed starts every model at the same
+        point), and not narrower than Student's. Accuracy has no searches.
         """
         table = [list(values.values()) for _, values in sorted(self.rows[measure].items())]
         widths = {len(values) for values in table}
         finite = all(math.isfinite(value) for values in table for value in values)
         limits = (0.0, 1.0) if measure == ACCURACY else limits_of(measure)
-        over_seeds = interval_over_seeds(list(self.by_seed(measure).values()), limits)
+        over_seeds = student_interval(list(self.by_seed(measure).values()), limits)
         nested = len(table) > 1 and len(widths) == 1 and widths != {1}
         if not nested or not finite or measure == ACCURACY:
             return over_seeds
         over_both = nested_bootstrap_interval(table, shared_columns=True)
-        if len(table) >= FEWEST_SEEDS:
-            return over_both
         low, high = min(over_both.low, over_seeds.low), max(over_both.high, over_seeds.high)
         return replace(over_both, low=low, high=high, method=f"{over_both.method}, widened to Student's t")
-
-
-def interval_over_seeds(values: Sequence[float], limits: tuple[float, float]) -> Interval:
-    """The mean of one number a training seed with its 95% interval; `limits` are those of the measure."""
-    return interval_over_starts(values, limits, fewest=FEWEST_SEEDS)
 
 
 def cells_of(rows: Iterable[Mapping[str, Any]]) -> list[Cell]:

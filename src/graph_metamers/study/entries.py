@@ -79,6 +79,7 @@ def _entry(audit: Audit) -> dict[str, Any]:
         "dataset": audit.dataset.name,
         "model": audit.model_name,
         "vary": audit.varies,
+        "feature_kind": "continuous" if _kind_of(audit) == "continuous" else "own",
         "num_seeds": 1,
         "num_parameters": None if audit.model is None else sum(p.numel() for p in audit.model.parameters()),
         "test_accuracy": audit.scores.test.accuracy,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graph_metamers.study.tasks import Outcome, Task
 
 RETRIES = 3
-"""How often a run is tried again whose worker has died."""
+"""How often a run is tried again of which a worker has died while it was alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +156,8 @@ class LocalProcesses:
         if self._deaths[run_id] <= RETRIES:
             return []
         self._suspects.pop()
-        return [
-            Completion(run_id, None, f"its worker died {self._deaths[run_id]} times; is there enough memory?")
-        ]
+        times = self._deaths.pop(run_id)
+        return [Completion(run_id, None, f"its worker died {times} times; is there enough memory?")]
 
     def close(self) -> None:
         """See `Executor`."""

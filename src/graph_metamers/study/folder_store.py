@@ -155,17 +155,22 @@ class FolderStore:
 
         What another driver has computed anew in the meantime stays.
         """
-        if not (self.is_finished(run_id) and self.read(run_id).is_failed):
-            return False
         folder = self._folder(run_id)
+        try:
+            if not (self.is_finished(run_id) and self.read(run_id).is_failed):
+                return False
+        except FileFormatError:
+            if self.is_finished(run_id):
+                raise
+            return False  # another driver was faster
         gone = folder.with_name(f".{secrets.token_hex(6)}.{folder.name}")
         try:
             folder.rename(gone)  # at once: a reader sees all of it or nothing
-        except FileNotFoundError:  # another driver was faster
+        except FileNotFoundError:
             return False
         if not _read_run(gone).is_failed and _renamed(gone, folder):
             return False
-        shutil.rmtree(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         return True
 
     def clean(self) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from graph_metamers.types import Json
 
 SCHEMA_VERSION = 3
-"""Raised when the same settings would give another result, or a result another form."""
+"""Raised when the same settings would give another result, or a result another form.
+
+Not for rounding: another order of a sum changes a training as another processor does."""
 
 RUN_ID_LENGTH = 40
 

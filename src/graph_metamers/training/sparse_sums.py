@@ -7,6 +7,7 @@ a tenth of the time (ours: chameleon, 2325 features). Sums are the same up to th
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
+    from torch_geometric.nn import MessagePassing
 
 FEWEST_ENTRIES = 2**22
 """Numbers on edges, below which rows on edges fit into the cache and are left as they are."""
@@ -32,14 +34,15 @@ SUMS = ("sum", "add", "mean")
 def sparse_sums(model: nn.Module) -> Iterator[None]:
     """Let the model's wide sums over neighbours be sparse products inside the block.
 
-    Only on the CPU, and where it changes nothing but rounding: the package's own message passing, no edge
-    twice, one set of nodes. Messages are not formed inside: whoever looks at them must not use it.
+    Only on the CPU, and where it changes nothing but rounding: GraphSAGE's and GIN's own message passing
+    without hooks on messages, no edge twice, one set of nodes. Messages are not formed inside: whoever looks
+    at them must not use it.
     """
     matrices = _Matrices()
     handles = [
         module.register_forward_pre_hook(matrices.hook, with_kwargs=True)
         for module in model.modules()
-        if type(module) in (SAGEConv, GINConv) and module.aggr in SUMS and module.fuse
+        if type(module) in (SAGEConv, GINConv) and _adds_up(module)
     ]
     try:
         yield
@@ -48,12 +51,23 @@ def sparse_sums(model: nn.Module) -> Iterator[None]:
             handle.remove()
 
 
+def _adds_up(conv: MessagePassing) -> bool:
+    """Whether all that a convolution does with messages is to add them up, where edges point to."""
+    hooks = (
+        conv._message_forward_pre_hooks,
+        conv._message_forward_hooks,
+        conv._aggregate_forward_pre_hooks,
+        conv._aggregate_forward_hooks,
+    )
+    is_plain = conv.fuse and not conv.explain and not any(hooks)
+    return is_plain and conv.aggr in SUMS and conv.flow == "source_to_target"
+
+
 class _Matrices:
-    """The sparse matrix of the edges that were seen last."""
+    """Sparse matrices of the edges that were seen last: those of training and, with dropped edges, all."""
 
     def __init__(self) -> None:
-        self._edge_index: Tensor | None = None
-        self._matrix: Tensor | None = None
+        self._known: deque[tuple[Tensor, tuple[Any, ...], Tensor | None]] = deque(maxlen=2)
 
     def hook(
         self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -62,17 +76,23 @@ class _Matrices:
         if kwargs or len(args) != 2:
             return None
         x, edge_index = args
-        if not isinstance(x, Tensor) or not isinstance(edge_index, Tensor) or is_sparse(edge_index):
+        if type(x) is not Tensor or type(edge_index) is not Tensor or is_sparse(edge_index):
             return None
-        if x.is_cuda or x.ndim != 2 or edge_index.shape[1] * x.shape[1] < FEWEST_ENTRIES:
+        if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or x.ndim != 2:
+            return None
+        if edge_index.shape[1] * x.shape[1] < FEWEST_ENTRIES:
             return None
         matrix = self._of(edge_index, x)
         return None if matrix is None else ((x, matrix), {})
 
     def _of(self, edge_index: Tensor, x: Tensor) -> Tensor | None:
-        if self._edge_index is not edge_index:
-            self._edge_index, self._matrix = edge_index, _matrix(edge_index, x)
-        return self._matrix
+        made_for = (edge_index._version, x.shape[0], x.dtype)  # a version is one of changes in place
+        for known, key, matrix in self._known:
+            if known is edge_index and key == made_for:
+                return matrix
+        matrix = _matrix(edge_index, x)
+        self._known.append((edge_index, made_for, matrix))
+        return matrix
 
 
 def _matrix(edge_index: Tensor, x: Tensor) -> Tensor | None:

@@ -198,7 +198,7 @@ def test_of_two_drivers_that_try_failures_again_one_does(short, store):
         store.finish(lease, RunRecord(run.run_id, run.identity, {}, error, {}), {})
         assert store.remove_failed(run.run_id) == (error is not None)
         assert store.is_finished(run.run_id) == (error is None)
-    # Another driver may have removed and computed it between the look and the removal.
+    # Another driver may have removed it, or computed it anew, between the look and the removal.
     whole, seen = store.read, []
     store.read = lambda run_id: seen.append(run_id) or replace(whole(run_id), error="RunFailedError: old")
     assert not store.remove_failed(run.run_id)

@@ -132,7 +132,8 @@ def test_a_task_that_kills_every_worker_takes_no_other_with_it(monkeypatch):
     assert told == {"one": "one", "two": "two", "three": "three", "deadly": None}
     (problem,) = (completion.problem for completion in ended if completion.outcome is None)
     assert "its worker died 4 times" in problem
-    assert most[:2] == [4, 1]  # after that, each was alone
+    assert most[0] == 4
+    assert max(most[1:]) == 1  # after that, each was alone
     executor.submit(SimpleNamespace(run=SimpleNamespace(run_id="four")))
     executor.submit(SimpleNamespace(run=SimpleNamespace(run_id="five")))
     assert len(executor._running) == 2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.nn import SAGEConv
+from torch_geometric.nn import GINConv, SAGEConv
 
 import graph_metamers as gm
 from graph_metamers.training import sparse_sums as module
@@ -16,13 +16,14 @@ def karate_is_wide(monkeypatch):
 
 def calls(monkeypatch):
     """Whether each call of a convolution was given a sparse matrix."""
-    seen, whole = [], SAGEConv.forward
+    seen = []
+    for kind in (SAGEConv, GINConv):
 
-    def watched(self, x, edge_index, size=None):
-        seen.append(edge_index.layout == torch.sparse_csr)
-        return whole(self, x, edge_index, size)
+        def watched(self, x, edge_index, size=None, whole=kind.forward):
+            seen.append(edge_index.layout == torch.sparse_csr)
+            return whole(self, x, edge_index, size)
 
-    monkeypatch.setattr(SAGEConv, "forward", watched)
+        monkeypatch.setattr(kind, "forward", watched)
     return seen
 
 
@@ -31,8 +32,10 @@ def calls(monkeypatch):
     "options", [{}, {"perturbation": gm.Perturbation(kind="pgd", radius=1)}, {"drop_edge": 0.2}]
 )
 def test_training_is_the_same_up_to_rounding(name, options, karate, karate_is_wide, monkeypatch):
-    model = gm.build_model(name, karate, dropout=0.0)
+    model, seen = gm.build_model(name, karate, dropout=0.0), calls(monkeypatch)
     sparse = gm.fit(model, karate, epochs=8, **options)
+    assert seen
+    assert all(seen)
     monkeypatch.setattr(module, "FEWEST_ENTRIES", 2**60)
     dense = gm.fit(model, karate, epochs=8, **options)
     for one, other in zip(sparse.history, dense.history, strict=True):
@@ -45,6 +48,7 @@ def test_nothing_stays_on_the_model(karate, karate_is_wide, monkeypatch):
     seen = calls(monkeypatch)
     model = gm.build_model("sage", karate)
     fitted = gm.fit(model, karate, epochs=2).model
+    assert seen
     assert all(seen)
     seen.clear()
     fitted(karate.graph.x, karate.graph.edge_index)
@@ -73,10 +77,49 @@ def test_edges_that_are_perturbed_need_their_messages(karate, karate_is_wide, mo
     seen = calls(monkeypatch)
     change = gm.Perturbation(kind="pgd", on="edges", radius=0.1)
     gm.fit(gm.build_model("sage", karate), karate, epochs=2, perturbation=change)
+    assert seen
     assert not any(seen)
 
 
 def test_narrow_rows_are_left_alone(karate, monkeypatch):
     seen = calls(monkeypatch)
     gm.fit(gm.build_model("sage", karate), karate, epochs=2)
+    assert seen
     assert not any(seen)
+
+
+@pytest.mark.parametrize(
+    "options", [{"flow": "target_to_source"}, {"aggr": "max"}, {"aggr": ["mean", "sum"]}]
+)
+def test_other_ways_to_aggregate_are_left_alone(options, karate, karate_is_wide):
+    conv = SAGEConv(karate.num_features, 4, **options)
+    expected = conv(karate.graph.x, karate.graph.edge_index)
+    with sparse_sums(conv):
+        assert torch.equal(conv(karate.graph.x, karate.graph.edge_index), expected)
+
+
+def test_whoever_looks_at_messages_sees_them(karate, karate_is_wide):
+    conv, seen = SAGEConv(karate.num_features, 4), []
+    conv.register_message_forward_hook(lambda *_: seen.append(1))
+    with sparse_sums(conv):
+        conv(karate.graph.x, karate.graph.edge_index)
+    assert seen == [1]
+
+
+def test_the_matrix_is_that_of_the_call(karate, karate_is_wide):
+    """Edges that change in place, more nodes, another precision: each is its own matrix."""
+    conv = SAGEConv(karate.num_features, 4)
+    x, edge_index = karate.graph.x, karate.graph.edge_index.clone()
+    more = torch.cat([x, x[:3]])
+    with sparse_sums(conv):
+        first = conv(x, edge_index)
+        edge_index.copy_(edge_index.roll(1, dims=0)[:, torch.randperm(edge_index.shape[1])])
+        edge_index[:, 0] = torch.tensor([9, 9])
+        changed = conv(x, edge_index)
+        longer = conv(more, edge_index)
+        wide = conv.double()(x.double(), edge_index)
+    assert torch.allclose(first, conv.float()(x, karate.graph.edge_index), atol=1e-6)
+    assert torch.allclose(changed, conv(x, edge_index), atol=1e-6)
+    assert not torch.allclose(changed, first, atol=1e-3)
+    assert torch.allclose(longer, conv(more, edge_index), atol=1e-6)
+    assert torch.allclose(wide, conv.double()(x.double(), edge_index), atol=1e-12)
