@@ -10,53 +10,33 @@ import csv
 import itertools
 import math
 import re
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from judging import ROOT, Judge
+from plain_results import (
+    ACCURACY,
+    EXCESS,
+    NAMES,
+    SETTINGS,
+    SHARE,
+    Effect,
+    Row,
+    by_seed,
+    cells_of,
+    changes_of,
+    effect_at,
+    holm,
+    paired,
+    tables_of,
+)
 from pyarrow import parquet
-from scipy import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PAGE = ROOT / "docs" / "results.md"
 RESULTS = ROOT / "studies" / "results"
-SETTINGS = (
-    "dataset", "split", "model", "num_layers", "hidden_channels", "activation", "residual", "perturbation",
-    "drop_edge", "label_propagation", "weights", "vary", "feature_kind", "layer", "solver",
-)  # fmt: skip
-SHARE, EXCESS, ACCURACY = "passing_share", "excess", "test_accuracy"
-SEEDS = [0, 1, 2, 3, 4]
 CLOSE = 1e-9
-SURE = 0.05
-NAMES = {"gcn": "GCN", "sage": "GraphSAGE", "gin": "GIN", "gat": "GAT", "cheb": "ChebNet", "sgc": "SGC"}
-DATASETS = {
-    "csbm": "block model", "cora": "Cora", "chameleon": "chameleon", "citeseer": "CiteSeer",
-    "cora_ml": "Cora_ML", "minesweeper": "Minesweeper",
-}  # fmt: skip
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """Settings with a change and without it; what is averaged over must have both."""
-
-    name: str
-    after: Mapping[str, Any]
-    before: Mapping[str, Any]
-
-
-class Effect(NamedTuple):
-    """A difference with its 95% interval (Student's t) and the p-value of the paired t test."""
-
-    mean: float
-    low: float
-    high: float
-    p: float
 
 
 def main() -> None:
@@ -68,7 +48,7 @@ def main() -> None:
     for name, rows in studies.items():
         _judge_runs(judge, name, rows)
         _judge_comparisons(judge, name, rows)
-    tables = _tables(studies)
+    tables = tables_of(studies)
     page = PAGE.read_text(encoding="utf-8")
     if options.write:
         for name, lines in tables.items():
@@ -81,9 +61,6 @@ def main() -> None:
     judge.claim("and no other table", sorted(names) == sorted(tables) and "|---" not in bare)
     _judge_headlines(judge, studies)
     judge.finish()
-
-
-# --- what was run ---------------------------------------------------------------------------------------
 
 
 def _searches(study: str) -> list[Row]:
@@ -109,7 +86,7 @@ def _judge_comparisons(judge: Judge, study: str, rows: Sequence[Row]) -> None:
         "activation": "activation", "residual": "residual", "perturbation": "perturbation",
         "width": "hidden_channels", "weights": "weights", "architecture": "model",
     }  # fmt: skip
-    cells = _cells(row for row in rows if row["kind"] == "metamer")
+    cells = cells_of(row for row in rows if row["kind"] == "metamer")
     worst, compared = 0.0, 0
     lines = [line for line in written if line["question"] in single]
     for line in lines:
@@ -119,7 +96,7 @@ def _judge_comparisons(judge: Judge, study: str, rows: Sequence[Row]) -> None:
             name = f"{prefix}difference"
             if not line[name]:
                 continue
-            found = _paired(_by_seed(one, measure), _by_seed(base, measure))
+            found = paired(by_seed(one, measure), by_seed(base, measure))
             expected = (found.mean, found.low, found.high, found.p)
             told = [float(line[key]) for key in (name, f"{name}_low", f"{name}_high", f"{prefix}p")]
             worst = max(worst, *(_apart(*pair) for pair in zip(told, expected, strict=True)))
@@ -144,7 +121,7 @@ def _apart_from_holm(lines: Sequence[Row], prefix: str) -> list[float]:
     own = ("dataset", "model", "context", "level", "baseline")
     names = own if prefix == "accuracy_" else (*own, "layer", "vary")
     p_values = {tuple(line[name] for name in names): float(line[f"{prefix}p"]) for line in known}
-    corrected = dict(zip(p_values, _holm(list(p_values.values())), strict=True))
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     return [
         _apart(float(line[f"{prefix}p_holm"]), corrected[tuple(line[name] for name in names)])
         for line in known
@@ -187,336 +164,6 @@ def _told(line: Row, factor: str) -> tuple[Any, ...]:
     return (*(line[name] for name in own if name != factor), line["context"])
 
 
-# --- statistics -----------------------------------------------------------------------------------------
-
-
-def _cells(rows: Iterable[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    found: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        found[tuple(row[name] for name in SETTINGS)].append(row)
-    return found
-
-
-def _by_seed(rows: Iterable[Row], measure: str) -> dict[int, float]:
-    """Training seed -> value; the studies have one search a model and layer, and five seeds."""
-    found: dict[int, float] = {}
-    for row in rows:
-        assert row["seed"] not in found, row
-        found[row["seed"]] = row[measure]
-    assert sorted(found) == SEEDS, found
-    return found
-
-
-def _paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Effect:
-    return _effect([ours[seed] - theirs[seed] for seed in SEEDS])
-
-
-def _effect(differences: Sequence[float]) -> Effect:
-    values = np.array(differences)
-    mean, error = float(values.mean()), float(stats.sem(values))
-    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # no spread to test with
-        return Effect(mean, mean, mean, 1.0 if mean == 0 else math.nan)
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    return Effect(mean, mean - reach, mean + reach, float(stats.ttest_1samp(values, 0).pvalue))
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    known = [place for place, p in enumerate(p_values) if not math.isnan(p)]
-    found, largest = [math.nan] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(known, key=lambda place: p_values[place])):
-        largest = max(largest, min(1.0, (len(known) - rank) * p_values[place]))
-        found[place] = largest
-    return found
-
-
-def _main_effect(rows: Sequence[Row], change: Change, measure: str) -> Effect:
-    """With the change minus without it: seed by seed, averaged over all other settings of the study."""
-    factors = change.after.keys()
-    sides: list[dict[tuple[Any, ...], float]] = []
-    for settings in (change.after, change.before):
-        chosen = [row for row in rows if all(row[name] == value for name, value in settings.items())]
-        others = [name for name in (*SETTINGS, "seed") if name not in factors]
-        sides.append({tuple(row[name] for name in others): row[measure] for row in chosen})
-    assert sides[0].keys() == sides[1].keys(), change
-    by_seed: dict[int, list[float]] = defaultdict(list)
-    for case, value in sides[0].items():
-        by_seed[case[-1]].append(value - sides[1][case])
-    assert sorted(by_seed) == SEEDS, change
-    return _effect([float(np.mean(values)) for _, values in sorted(by_seed.items())])
-
-
-def _level(rows: Sequence[Row], measure: str, **settings: Any) -> Effect:
-    chosen = [row for row in rows if all(row[name] == value for name, value in settings.items())]
-    values = _by_seed(chosen, measure)
-    return _effect([values[seed] for seed in SEEDS])
-
-
-# --- tables ---------------------------------------------------------------------------------------------
-
-PGD = {"csbm": "pgd features l2 0.5", "cora": "pgd features flips 2", "chameleon": "pgd features flips 2"}
-
-
-def _changes(dataset: str) -> list[Change]:
-    pgd = PGD[dataset]
-    random = pgd.replace("pgd", "random")
-    both = {"activation": "elu", "residual": True}
-    neither = {"activation": "relu", "residual": False}
-    return [
-        Change("ELU", {"activation": "elu"}, {"activation": "relu"}),
-        Change("residual", {"residual": True}, {"residual": False}),
-        Change("adversarial, against random", {"perturbation": pgd}, {"perturbation": random}),
-        Change("adversarial, against none", {"perturbation": pgd}, {"perturbation": "none"}),
-        Change("random, against none", {"perturbation": random}, {"perturbation": "none"}),
-        Change("ELU and residual, against neither", both, neither),
-        Change("both, against ELU alone", both, both | {"residual": False}),
-        Change("both, against residual alone", both, both | {"activation": "relu"}),
-        Change(
-            "all three, against both with random",
-            both | {"perturbation": pgd},
-            both | {"perturbation": random},
-        ),
-    ]
-
-
-def _tables(studies: Mapping[str, list[Row]]) -> dict[str, list[str]]:
-    searches = {name: [row for row in rows if row["kind"] == "metamer"] for name, rows in studies.items()}
-    mitigations, depth_width, paper = (searches[name] for name in ("mitigations", "depth_width", "paper"))
-    tables = {f"effects {name}": _effects_table(mitigations, name) for name in ("csbm", "cora", "chameleon")}
-    tables |= {"combinations csbm": _combinations_table(mitigations, "csbm", EXCESS)}
-    tables |= {"combinations cora chameleon": _shares_table(mitigations, ("cora", "chameleon"))}
-    tables |= {"depth csbm": _depth_table(depth_width, "csbm", EXCESS)}
-    tables |= {"depth csbm shares": _depth_table(depth_width, "csbm", SHARE)}
-    tables |= {"width csbm": _width_table(depth_width, "csbm", EXCESS)}
-    tables |= {"depth cora": _depth_table(depth_width, "cora", SHARE)}
-    tables |= {"width cora": _width_table(depth_width, "cora", SHARE)}
-    tables |= {"architectures": _architecture_table(paper)}
-    tables |= {"weights": _weights_table(paper)}
-    return tables
-
-
-def _effects_table(rows: Sequence[Row], dataset: str) -> list[str]:
-    """One row a change, architecture and layer; p-values are Holm's over the column."""
-    rows = [row for row in rows if row["dataset"] == dataset]
-    measures = [EXCESS, SHARE, ACCURACY] if dataset == "csbm" else [SHARE, ACCURACY]
-    heads = {EXCESS: "scaled excess", SHARE: "nodes that pass", ACCURACY: "test accuracy"}
-    cases = list(itertools.product(_changes(dataset), ("gcn", "sage"), ("act.0", "output")))
-    columns = []
-    for measure in measures:
-        effects = {case: _effect_at(rows, *case, measure) for case in cases}
-        # Accuracy is the model's: the same at both layers, and one comparison.
-        counted = {
-            case: effect.p for case, effect in effects.items() if measure != ACCURACY or case[2] == "output"
-        }
-        corrected = dict(zip(counted, _holm(list(counted.values())), strict=True))
-        columns.append(
-            [
-                _signed(effect, corrected[(*case[:2], "output") if measure == ACCURACY else case])
-                for case, effect in effects.items()
-            ]
-        )
-    lines = [
-        "| change | model, layer | " + " | ".join(heads[measure] for measure in measures) + " |",
-        "|---|---|" + "---|" * len(measures),
-    ]
-    for (change, model, layer), *texts in zip(cases, *columns, strict=True):
-        place = "layer 1" if layer == "act.0" else "output"
-        lines.append(f"| {change.name} | {NAMES[model]}, {place} | " + " | ".join(texts) + " |")
-    return lines
-
-
-def _effect_at(rows: Sequence[Row], change: Change, model: str, layer: str, measure: str) -> Effect:
-    chosen = [row for row in rows if (row["model"], row["layer"]) == (model, layer)]
-    return _main_effect(chosen, change, measure)
-
-
-def _signed(effect: Effect, p: float) -> str:
-    text = f"{effect.mean:+.3f}, {effect.low:+.3f} to {effect.high:+.3f}"
-    return f"**{text}**" if p < SURE else text
-
-
-def _interval(effect: Effect) -> str:
-    return f"{effect.mean:.2f}, {max(0.0, effect.low):.2f} to {effect.high:.2f}"
-
-
-def _accuracy(effect: Effect) -> str:
-    return f"{effect.mean:.3f}, {max(0.0, effect.low):.3f} to {min(1.0, effect.high):.3f}"
-
-
-def _share(effect: Effect) -> str:
-    low, high = max(0.0, effect.low), min(1.0, effect.high)
-    return f"{100 * effect.mean:.1f}, {100 * low:.1f} to {100 * high:.1f}"
-
-
-def _kinds(dataset: str) -> list[tuple[str, dict[str, Any]]]:
-    pgd = PGD[dataset]
-    trainings = [("", "none"), (", random changes", pgd.replace("pgd", "random")), (", adversarial", pgd)]
-    return [
-        (
-            f"{activation}{', residual' if residual else ''}{words}",
-            {"activation": activation.lower(), "residual": residual, "perturbation": perturbation},
-        )
-        for words, perturbation in trainings
-        for activation in ("ReLU", "ELU")
-        for residual in (False, True)
-    ]
-
-
-def _combinations_table(rows: Sequence[Row], dataset: str, measure: str) -> list[str]:
-    rows = [row for row in rows if row["dataset"] == dataset]
-    lines = [
-        "| | GCN, layer 1 | GCN, output | its accuracy | GraphSAGE, layer 1 | GraphSAGE, output "
-        "| its accuracy | parameters |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, settings in _kinds(dataset):
-        texts, sizes = [], []
-        for model in ("gcn", "sage"):
-            texts += [
-                _interval(_level(rows, measure, model=model, layer=layer, **settings))
-                for layer in ("act.0", "output")
-            ]
-            texts.append(f"{_level(rows, ACCURACY, model=model, layer='output', **settings).mean:.3f}")
-            chosen = [
-                row
-                for row in rows
-                if all(row[key] == value for key, value in ({"model": model} | settings).items())
-            ]
-            sizes.append(str(chosen[0]["num_parameters"]))
-        lines.append(f"| {name} | " + " | ".join(texts) + f" | {' / '.join(sizes)} |")
-    return lines
-
-
-def _shares_table(rows: Sequence[Row], datasets: Sequence[str]) -> list[str]:
-    """Least and largest share of the 12 combinations, and the accuracies."""
-    lines = [
-        "| nodes that pass, % | plain (ReLU), 95% interval | least of the 12 combinations | largest of them "
-        "| test accuracy of the 12 |",
-        "|---|---|---|---|---|",
-    ]
-    for dataset, model, layer in itertools.product(datasets, ("gcn", "sage"), ("act.0", "output")):
-        chosen = [
-            row for row in rows if (row["dataset"], row["model"], row["layer"]) == (dataset, model, layer)
-        ]
-        cells = {name: _level(chosen, SHARE, **settings) for name, settings in _kinds(dataset)}
-        accuracies = [_level(chosen, ACCURACY, **settings).mean for _, settings in _kinds(dataset)]
-        ends = [f(cells.items(), key=lambda item: item[1].mean) for f in (min, max)]
-        place = "layer 1" if layer == "act.0" else "output"
-        lines.append(
-            f"| {DATASETS[dataset]}: {NAMES[model]}, {place} | {_share(cells['ReLU'])} | "
-            + " | ".join(f"{_share(effect)} ({name})" for name, effect in ends)
-            + f" | {min(accuracies):.3f} to {max(accuracies):.3f} |"
-        )
-    return lines
-
-
-def _depth_table(rows: Sequence[Row], dataset: str, measure: str) -> list[str]:
-    rows = [row for row in rows if row["dataset"] == dataset and row["hidden_channels"] == 16]
-    depths = (2, 3, 4, 6, 8)
-    text: Callable[[Effect], str] = _interval if measure == EXCESS else _share
-    head = "scaled excess" if measure == EXCESS else "nodes that pass, %"
-    lines = [
-        f"| {head} | " + " | ".join(f"{depth} layers" for depth in depths) + " |",
-        "|---|" + "---|" * len(depths),
-    ]
-    places: dict[str, Callable[[int], str]] = {
-        "first hidden layer": lambda _: "act.0",
-        "last hidden layer": lambda depth: f"act.{depth - 2}",
-        "output": lambda _: "output",
-    }
-    for model, (place, layer) in itertools.product(("gcn", "sage"), places.items()):
-        cells = [_level(rows, measure, model=model, num_layers=depth, layer=layer(depth)) for depth in depths]
-        lines.append(f"| {NAMES[model]}, {place} | " + " | ".join(map(text, cells)) + " |")
-    return [*lines, *_accuracy_lines(rows, "num_layers", depths)]
-
-
-def _width_table(rows: Sequence[Row], dataset: str, measure: str) -> list[str]:
-    rows = [row for row in rows if row["dataset"] == dataset and row["num_layers"] == 2]
-    widths = (4, 8, 16, 32, 64, 128)
-    text: Callable[[Effect], str] = _interval if measure == EXCESS else _share
-    head = "scaled excess" if measure == EXCESS else "nodes that pass, %"
-    lines = [
-        f"| {head} | " + " | ".join(f"{width} channels" for width in widths) + " |",
-        "|---|" + "---|" * len(widths),
-    ]
-    for model, layer in itertools.product(("gcn", "sage"), ("act.0", "output")):
-        cells = [_level(rows, measure, model=model, hidden_channels=width, layer=layer) for width in widths]
-        place = "layer 1" if layer == "act.0" else "output"
-        lines.append(f"| {NAMES[model]}, {place} | " + " | ".join(map(text, cells)) + " |")
-    return [*lines, *_accuracy_lines(rows, "hidden_channels", widths)]
-
-
-def _accuracy_lines(rows: Sequence[Row], factor: str, levels: Sequence[int]) -> list[str]:
-    return [
-        f"| test accuracy, {NAMES[model]} | "
-        + " | ".join(
-            _accuracy(_level(rows, ACCURACY, model=model, layer="output", **{factor: level}))
-            for level in levels
-        )
-        + " |"
-        for model in ("gcn", "sage")
-    ]
-
-
-def _architecture_table(rows: Sequence[Row]) -> list[str]:
-    datasets = ("cora", "citeseer", "cora_ml", "chameleon", "minesweeper")
-    lines = [
-        "| nodes that pass, % (test accuracy) | " + " | ".join(DATASETS[name] for name in datasets) + " |",
-        "|---|" + "---|" * len(datasets),
-    ]
-    for model, layer in itertools.product(NAMES, ("act.0", "output")):
-        if (model, layer) == ("sgc", "act.0"):
-            continue  # it has no hidden layer
-        texts = []
-        for dataset in datasets:
-            settings = {"dataset": dataset, "model": model, "layer": layer, "weights": "trained"}
-            accuracy = f" ({_level(rows, ACCURACY, **settings).mean:.3f})" if layer == "output" else ""
-            texts.append(_share(_level(rows, SHARE, **settings)) + accuracy)
-        place = "layer 1" if layer == "act.0" else "output"
-        lines.append(f"| {NAMES[model]}, {place} | " + " | ".join(texts) + " |")
-    return lines
-
-
-def _weights_table(rows: Sequence[Row]) -> list[str]:
-    """Trained minus random weights, seed by seed."""
-    datasets = ("cora", "citeseer", "cora_ml", "chameleon", "minesweeper")
-    lines = [
-        "| points of a percent | " + " | ".join(DATASETS[name] for name in datasets) + " |",
-        "|---|" + "---|" * len(datasets),
-    ]
-    cases = [case for case in itertools.product(NAMES, ("act.0", "output")) if case != ("sgc", "act.0")]
-    effects = {
-        (model, layer, dataset): _paired(
-            *(
-                _by_seed(
-                    (
-                        row
-                        for row in rows
-                        if (row["dataset"], row["model"], row["layer"], row["weights"])
-                        == (dataset, model, layer, weights)
-                    ),
-                    SHARE,
-                )
-                for weights in ("trained", "random")
-            )
-        )
-        for model, layer in cases
-        for dataset in datasets
-    }
-    corrected = dict(zip(effects, _holm([effect.p for effect in effects.values()]), strict=True))
-    for model, layer in cases:
-        texts = []
-        for dataset in datasets:
-            effect = effects[model, layer, dataset]
-            text = f"{100 * effect.mean:+.1f}, {100 * effect.low:+.1f} to {100 * effect.high:+.1f}"
-            texts.append(f"**{text}**" if corrected[model, layer, dataset] < SURE else text)
-        place = "layer 1" if layer == "act.0" else "output"
-        lines.append(f"| {NAMES[model]}, {place} | " + " | ".join(texts) + " |")
-    return lines
-
-
-# --- the page -------------------------------------------------------------------------------------------
-
-
 def _block(name: str) -> re.Pattern[str]:
     return re.compile(rf"<!-- table: {re.escape(name)} -->\n(.*?)<!-- end -->\n", re.DOTALL)
 
@@ -534,19 +181,13 @@ def _standing(page: str, name: str) -> list[str]:
     return [] if found is None else found[1].strip().split("\n")
 
 
-# --- what the page says in words ------------------------------------------------------------------------
-
-
 def _judge_headlines(judge: Judge, studies: Mapping[str, list[Row]]) -> None:
     """The sentences on the page that name a direction, each with its figure."""
     rows = [row for row in studies["mitigations"] if row["kind"] == "metamer" and row["dataset"] == "csbm"]
-    changes = {change.name: change for change in _changes("csbm")}
+    changes = {change.name: change for change in changes_of("csbm")}
 
     def effect(name: str, model: str, layer: str, measure: str = EXCESS) -> Effect:
-        return _effect_at(rows, changes[name], model, layer, measure)
-
-    def told(found: Effect) -> str:
-        return f"{found.mean:+.3f}, {found.low:+.3f} to {found.high:+.3f}"
+        return effect_at(rows, changes[name], model, layer, measure)
 
     for model in ("gcn", "sage"):
         name, elu, accuracy = (
@@ -580,7 +221,30 @@ def _judge_headlines(judge: Judge, studies: Mapping[str, list[Row]]) -> None:
     judge.claim(
         f"GCN: residual connections cost one to three points of accuracy ({told(cost)})", cost.high < -0.01
     )
-    deep = [row for row in studies["depth_width"] if row["kind"] == "metamer" and row["dataset"] == "csbm"]
+    _judge_combinations(judge, effect)
+    _judge_real_data(judge, studies["mitigations"])
+    _judge_depth_and_width(judge, studies["depth_width"])
+
+
+def _judge_combinations(judge: Judge, effect: Callable[..., Effect]) -> None:
+    for model in ("gcn", "sage"):
+        for base in ("ELU", "residual"):
+            found = effect(f"both, against {base} alone", model, "act.0")
+            if model == "gcn":
+                judge.claim(f"GCN: both do more than {base} alone at layer 1 ({told(found)})", found.high < 0)
+    added = effect("both, against ELU alone", "sage", "act.0")
+    judge.claim(
+        f"GraphSAGE: residual connections are not shown to add to ELU ({told(added)})", added.high > 0
+    )
+    for model, layer in itertools.product(("gcn", "sage"), ("act.0", "output")):
+        found = effect("all three, against both with random", model, layer)
+        judge.claim(
+            f"{NAMES[model]} {layer}: all three are not better than both ({told(found)})", found.high > 0
+        )
+
+
+def _judge_depth_and_width(judge: Judge, runs: Sequence[Row]) -> None:
+    deep = [row for row in runs if row["kind"] == "metamer" and row["dataset"] == "csbm"]
     for model in ("gcn", "sage"):
         sides = {
             layers: [
@@ -595,11 +259,11 @@ def _judge_headlines(judge: Judge, studies: Mapping[str, list[Row]]) -> None:
             (EXCESS, "raise the excess at the output"),
             (ACCURACY, "do not lower accuracy"),
         ):
-            found = _paired(*(_by_seed(sides[layers], measure) for layers in (6, 2)))
+            found = paired(*(by_seed(sides[layers], measure) for layers in (6, 2)))
             holds = found.low > 0 if measure == EXCESS else found.low > -0.01
             judge.claim(f"{NAMES[model]}: six layers instead of two {text} ({told(found)})", holds)
         wide, usual = (
-            _by_seed(
+            by_seed(
                 [
                     row
                     for row in deep
@@ -610,10 +274,61 @@ def _judge_headlines(judge: Judge, studies: Mapping[str, list[Row]]) -> None:
             )
             for width in (128, 16)
         )
-        found = _paired(wide, usual)
+        found = paired(wide, usual)
         judge.claim(
             f"{NAMES[model]}: 128 channels instead of 16 lower it at layer 1 ({told(found)})", found.high < 0
         )
+
+
+def _judge_real_data(judge: Judge, runs: Sequence[Row]) -> None:
+    def effect(dataset: str, name: str, model: str, layer: str, measure: str = SHARE) -> Effect:
+        rows = [row for row in runs if row["kind"] == "metamer" and row["dataset"] == dataset]
+        (change,) = [change for change in changes_of(dataset) if change.name == name]
+        return effect_at(rows, change, model, layer, measure)
+
+    pgd = "adversarial, against random"
+    largest = max(
+        (
+            effect("cora", change.name, model, layer)
+            for change in changes_of("cora")
+            for model in ("gcn", "sage")
+            for layer in ("act.0", "output")
+        ),
+        key=lambda found: abs(found.mean),
+    )
+    judge.claim(
+        f"Cora: no change moves the share by half a point ({in_points(largest)})", abs(largest.mean) < 0.005
+    )
+    for model, layer in (("gcn", "act.0"), ("gcn", "output"), ("sage", "output")):
+        found = effect("chameleon", pgd, model, layer)
+        judge.claim(
+            f"chameleon, {NAMES[model]} {layer}: adversarial training lowers it ({in_points(found)})",
+            found.high < 0,
+        )
+        found = effect("chameleon", "random, against none", model, layer)
+        judge.claim(
+            f"chameleon, {NAMES[model]} {layer}: random changes are not shown to ({in_points(found)})",
+            found.high > 0,
+        )
+        found = effect("chameleon", "ELU", model, layer)
+        judge.claim(f"chameleon, {NAMES[model]} {layer}: ELU raises it ({in_points(found)})", found.low > 0)
+    for model in ("gcn", "sage"):
+        found = effect("chameleon", "adversarial, against none", model, "output", ACCURACY)
+        judge.claim(f"chameleon, {NAMES[model]}: at a cost in accuracy ({in_points(found)})", found.high < 0)
+        found = effect("cora", pgd, model, "output", ACCURACY)
+        judge.claim(
+            f"Cora, {NAMES[model]}: adversarial training costs accuracy ({in_points(found)})", found.high < 0
+        )
+
+
+def told(found: Effect) -> str:
+    """A difference with its interval."""
+    return f"{found.mean:+.3f}, {found.low:+.3f} to {found.high:+.3f}"
+
+
+def in_points(found: Effect) -> str:
+    """The same of a share."""
+    return f"{100 * found.mean:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}"
 
 
 if __name__ == "__main__":
