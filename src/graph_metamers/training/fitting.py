@@ -100,7 +100,7 @@ def fit(
     -----
     Each epoch costs a forward and a backward pass in train mode and a forward pass in eval mode; memory is
     that of one full-batch backward pass. `Perturbation(kind="pgd")` adds as many forward and backward passes
-    an epoch as it has steps. GraphSAGE and GIN add wide rows up by sparse products meanwhile (`sparse_sums`).
+    an epoch as it has steps. Wide rows are added up by sparse products meanwhile (`sparse_sums`).
     """
     config = FitConfig(
         epochs=check_integer("epochs", epochs, low=1),

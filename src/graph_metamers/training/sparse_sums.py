@@ -1,8 +1,9 @@
 """Sums over neighbours as products with a sparse matrix, while a model is trained.
 
-GraphSAGE and GIN send whole feature rows along edges. PyTorch Geometric writes a row for each edge, unless it
-is given the edges as a sparse matrix: then nothing is written, and with thousands of features training takes
-a tenth of the time (ours: chameleon, 2325 features). Sums are the same up to the order of their terms.
+GraphSAGE, GIN, ChebNet and SGC send whole feature rows along edges. PyTorch Geometric writes a row for each
+edge, unless it is given the edges as a sparse matrix: then nothing is written, and with thousands of features
+training takes a tenth of the time (ours: chameleon, 2325 features). Sums are the same up to the order of
+their terms.
 """
 
 from __future__ import annotations
@@ -13,42 +14,50 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch_geometric.nn import GINConv, SAGEConv
+from torch_geometric.nn import ChebConv, GINConv, MessagePassing, SAGEConv, SGConv
 from torch_geometric.utils import is_sparse
 
 from graph_metamers.replay.sparse_products import without_beta_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
-    from torch_geometric.nn import MessagePassing
 
 FEWEST_ENTRIES = 2**22
 """Numbers on edges, below which rows on edges fit into the cache and are left as they are."""
 
 SUMS = ("sum", "add", "mean")
 
+WEIGHTS: dict[type, str] = {SGConv: "edge_weight", ChebConv: "norm"}
+"""Convolutions that add up weighted rows, and what they call the weights; they make them in every call."""
+
 
 @contextmanager
 def sparse_sums(model: nn.Module) -> Iterator[None]:
     """Let the model's wide sums over neighbours be sparse products inside the block.
 
-    Only on the CPU, and where it changes nothing but rounding: GraphSAGE's and GIN's own message passing
-    without hooks on messages, no edge twice, one set of nodes. Messages are not formed inside: whoever looks
-    at them must not use it.
+    Only on the CPU, and where it changes nothing but rounding: the own message passing of these four without
+    hooks on messages, one set of nodes; GraphSAGE and GIN with no edge twice. Messages are not formed inside:
+    whoever looks at them must not use it.
     """
     matrices = _Matrices()
+    convs = [module for module in model.modules() if isinstance(module, MessagePassing) and _adds_up(module)]
     handles = [
-        module.register_forward_pre_hook(matrices.hook, with_kwargs=True)
-        for module in model.modules()
-        if type(module) in (SAGEConv, GINConv) and _adds_up(module)
+        conv.register_forward_pre_hook(matrices.hook, with_kwargs=True)
+        for conv in convs
+        if type(conv) in (SAGEConv, GINConv) and conv.fuse
     ]
+    weighted = [conv for conv in convs if type(conv) in WEIGHTS]
     try:
+        for conv in weighted:
+            conv.propagate = _weighted_sums(conv.propagate, WEIGHTS[type(conv)])
         yield
     finally:
         for handle in handles:
             handle.remove()
+        for conv in weighted:
+            conv.__dict__.pop("propagate", None)
 
 
 def _adds_up(conv: MessagePassing) -> bool:
@@ -58,8 +67,10 @@ def _adds_up(conv: MessagePassing) -> bool:
         conv._message_forward_hooks,
         conv._aggregate_forward_pre_hooks,
         conv._aggregate_forward_hooks,
+        conv._propagate_forward_pre_hooks,
+        conv._propagate_forward_hooks,
     )
-    is_plain = conv.fuse and not conv.explain and not any(hooks)
+    is_plain = not conv.explain and not any(hooks)
     return is_plain and conv.aggr in SUMS and conv.flow == "source_to_target"
 
 
@@ -76,13 +87,7 @@ class _Matrices:
         if kwargs or len(args) != 2:
             return None
         x, edge_index = args
-        if type(x) is not Tensor or type(edge_index) is not Tensor or is_sparse(edge_index):
-            return None
-        if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or x.ndim != 2:
-            return None
-        if edge_index.shape[1] * x.shape[1] < FEWEST_ENTRIES:
-            return None
-        matrix = self._of(edge_index, x)
+        matrix = self._of(edge_index, x) if _pays(x, edge_index) else None
         return None if matrix is None else ((x, matrix), {})
 
     def _of(self, edge_index: Tensor, x: Tensor) -> Tensor | None:
@@ -95,12 +100,47 @@ class _Matrices:
         return matrix
 
 
+def _pays(x: Any, edge_index: Any) -> bool:
+    """Whether rows are wide, and what a product can take."""
+    if type(x) is not Tensor or type(edge_index) is not Tensor or is_sparse(edge_index):
+        return False
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or x.ndim != 2:
+        return False
+    return edge_index.shape[1] * x.shape[1] >= FEWEST_ENTRIES
+
+
 def _matrix(edge_index: Tensor, x: Tensor) -> Tensor | None:
     """Rows are receivers, columns senders, [n, n]; `None` with an edge twice, which would count once."""
+    matrix = _coalesced(edge_index, torch.ones(edge_index.shape[1], dtype=x.dtype), x)
+    return _as_rows(matrix) if matrix.indices().shape[1] == edge_index.shape[1] else None
+
+
+def _weighted_sums(whole: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    """Message passing with weights, which is `whole` where a product cannot take its place."""
+    known: dict[str, Tensor] = {}
+
+    def propagate(edge_index: Tensor, size: Any = None, **named: Any) -> Tensor:
+        x, weight = named.get("x"), named.get(name)
+        if size is not None or named.keys() != {"x", name} or not _pays(x, edge_index):
+            return whole(edge_index, size=size, **named)
+        assert isinstance(x, Tensor)  # noqa: S101 (it pays)
+        if not isinstance(weight, Tensor) or weight.requires_grad or weight.dtype != x.dtype:
+            return whole(edge_index, size=size, **named)
+        same = bool(known) and len(x) == len(known["matrix"]) and weight.dtype == known["weight"].dtype
+        if not (same and torch.equal(edge_index, known["edges"]) and torch.equal(weight, known["weight"])):
+            known["edges"], known["weight"] = edge_index.clone(), weight.clone()
+            known["matrix"] = _as_rows(_coalesced(edge_index, weight, x))
+        found: Tensor = torch.sparse.mm(known["matrix"], x)
+        return found
+
+    return propagate
+
+
+def _coalesced(edge_index: Tensor, weight: Tensor, x: Tensor) -> Tensor:
     size = (x.shape[0], x.shape[0])
-    ones = torch.ones(edge_index.shape[1], dtype=x.dtype)
-    matrix = torch.sparse_coo_tensor(edge_index.flip(0), ones, size, check_invariants=True).coalesce()
-    if matrix.indices().shape[1] != edge_index.shape[1]:
-        return None
+    return torch.sparse_coo_tensor(edge_index.flip(0), weight, size, check_invariants=True).coalesce()
+
+
+def _as_rows(matrix: Tensor) -> Tensor:
     with without_beta_warning():
         return matrix.to_sparse_csr()
