@@ -30,7 +30,8 @@ LABELS = {
 AXES = LABELS | {EXCESS: "Scaled excess (no unit)"}
 MEASURES = tuple(LABELS)
 DASHES = ("solid", "dash", "dot", "dashdot")
-LONGEST_TICK_LINE = 14
+SHORTEST_TICK_LINE, LONGEST_TICK_LINE = 8, 14
+TICK_CHARACTERS = 130  # that fit side by side under a figure
 MOST_LINES = len(SERIES) * len(DASHES)
 """A figure with more lines is not drawn; the table has them."""
 
@@ -116,11 +117,14 @@ def question_plots(answer: Answer) -> list[Plot]:
             lines = lines_of(answer, measure, dataset, vary)
             if not 0 < len(lines) <= MOST_LINES:
                 continue
+            # Sizes of perturbations differ from data set to data set.
+            drawn = {point.level for line in lines for point in line.points}
+            levels = [level for level in answer.levels if level in drawn]
             name = f"{answer.question.id}-{dataset}-{vary}-{measure}".replace(" ", "-")
             plots.append(
                 plot(
                     f"plot-{name}",
-                    level_figure(lines, answer.levels, AXES[measure], is_share=measure != EXCESS),
+                    level_figure(lines, levels, AXES[measure], is_share=measure != EXCESS),
                     heading=f"{LABELS[measure]}: {dataset}, other {'edges' if vary == 'structure' else vary}",
                     alt=_in_words(lines, measure != EXCESS),
                     caption="",
@@ -178,7 +182,7 @@ def level_figure(
     )
     figure.update_xaxes(
         tickvals=list(places.values()),
-        ticktext=[_in_lines(level) for level in levels],
+        ticktext=[_in_lines(level, len(levels)) for level in levels],
         tickangle=0,
         automargin=True,
         range=[-0.5, len(levels) - 0.5],
@@ -193,10 +197,11 @@ def level_figure(
     return figure
 
 
-def _in_lines(level: str) -> str:
+def _in_lines(level: str, num_levels: int) -> str:
     """A level under its tick: a line for each of its parts, and more for long ones."""
+    longest = max(SHORTEST_TICK_LINE, min(LONGEST_TICK_LINE, TICK_CHARACTERS // num_levels))
     return "<br>".join(
-        for_figure(line) for part in level.split(" + ") for line in textwrap.wrap(part, LONGEST_TICK_LINE)
+        for_figure(line) for part in level.split(" + ") for line in textwrap.wrap(part, longest)
     )
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 import graph_metamers as gm
 from graph_metamers.errors import ParameterError
 from graph_metamers.metrics.comparisons import holm
+from graph_metamers.report.study_figures import question_plots
 from graph_metamers.report.study_tables import comparison_rows, level_rows
 from graph_metamers.report.study_writing import write_study_report
 from graph_metamers.study.answers import answers_of, leaderboard
@@ -382,3 +383,15 @@ def test_what_an_audit_and_a_study_let_features_be_is_the_same(tmp_path, karate,
     ):
         with pytest.raises(ParameterError, match=message):
             report(audit, kind)
+
+
+def test_a_figure_has_the_levels_of_its_own_data_set():
+    flips = PGD.replace("l2 0.5", "flips 2")
+    found = rows([{"perturbation": label, "at": 0.5} for label in ("none", PGD)])
+    found += rows([{"perturbation": label, "at": 0.5} for label in ("none", flips)], dataset="digits")
+    (answer,) = answers_of(cells_of(found))
+    assert len(answer.levels) == 3
+    for figure in question_plots(answer):
+        drawn = str(figure)
+        assert ("flips" in drawn) == ("digits" in figure.id)
+        assert ("l2" in drawn) == ("karate" in figure.id)

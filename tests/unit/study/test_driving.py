@@ -340,3 +340,19 @@ def test_options_out_of_range_are_refused(short, store, options, message):
     with pytest.raises(ParameterError, match=message):
         run_study(short(), store.path, **options)
     assert list(store.finished()) == []
+
+
+def test_everything_that_a_training_may_have_goes_together(short, store):
+    together = {
+        "seeds": 0,
+        "activation": "elu",
+        "residual": True,
+        "drop_edge": 0.2,
+        "perturbation": [{"kind": kind, "radius": 2} for kind in ("pgd", "random")],
+        "label_propagation": ["before", "behind"],
+        "layer": "output",
+    }
+    tally = run_study(short(grid=together, training={"epochs": 3}, search={"steps": 5}), store.path)
+    assert (tally.computed, tally.is_whole) == (8, True)
+    trained = {row["perturbation"] for row in rows_of(store) if row["kind"] == "model"}
+    assert {label.split()[0] for label in trained} == {"pgd", "random"}
