@@ -169,6 +169,7 @@ def _cluster() -> Iterator[Any]:
     import ray  # noqa: PLC0415 (an extra)
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray's name; as the other processes)
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     nodes.add_node(num_cpus=1)
     ray.init(address=nodes.address, log_to_driver=False)

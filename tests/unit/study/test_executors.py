@@ -140,9 +140,12 @@ def test_a_task_that_kills_every_worker_takes_no_other_with_it(monkeypatch):
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """Two nodes with one processor each."""
     ray = pytest.importorskip("ray")
+    monkeypatch.setenv(
+        "RAY_worker_niceness", "0"
+    )  # or other tests, on the same processors, starve its workers
     nodes = importlib.import_module("ray.cluster_utils").Cluster(
         initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
     )
