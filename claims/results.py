@@ -224,6 +224,7 @@ def _judge_headlines(judge: Judge, studies: Mapping[str, list[Row]]) -> None:
     _judge_combinations(judge, effect)
     _judge_real_data(judge, studies["mitigations"])
     _judge_depth_and_width(judge, studies["depth_width"])
+    _judge_architectures(judge, studies["paper"])
 
 
 def _judge_combinations(judge: Judge, effect: Callable[..., Effect]) -> None:
@@ -319,6 +320,61 @@ def _judge_real_data(judge: Judge, runs: Sequence[Row]) -> None:
         judge.claim(
             f"Cora, {NAMES[model]}: adversarial training costs accuracy ({in_points(found)})", found.high < 0
         )
+
+
+def _judge_architectures(judge: Judge, runs: Sequence[Row]) -> None:
+    rows = [row for row in runs if row["kind"] == "metamer"]
+    citations, most = ("cora", "citeseer", "cora_ml"), ("gcn", "sage", "cheb", "sgc")
+
+    def share(dataset: str, model: str, layer: str, weights: str = "trained") -> dict[int, float]:
+        wanted = (dataset, model, layer, weights)
+        names = ("dataset", "model", "layer", "weights")
+        return by_seed((row for row in rows if tuple(row[name] for name in names) == wanted), SHARE)
+
+    places = [
+        (model, layer)
+        for model in NAMES
+        for layer in ("act.0", "output")
+        if (model, layer) != ("sgc", "act.0")
+    ]
+    means = {
+        (dataset, *place): sum(share(dataset, *place).values()) / 5
+        for dataset in (*citations, "chameleon", "minesweeper")
+        for place in places
+    }
+    high = [mean for (dataset, model, _), mean in means.items() if dataset in citations and model in most]
+    judge.claim(
+        f"citation graphs; GCN, GraphSAGE, ChebNet, SGC: {min(high):.1%} to {max(high):.1%} of nodes pass "
+        "at either layer; 96% or more",
+        min(high) >= 0.96,
+    )
+    outputs = [
+        mean for (dataset, _, layer), mean in means.items() if (dataset, layer) == ("chameleon", "output")
+    ]
+    judge.claim(
+        f"chameleon: {min(outputs):.1%} to {max(outputs):.1%} at the output",
+        max(outputs) - min(outputs) > 0.5,
+    )
+    outputs = [
+        mean for (dataset, _, layer), mean in means.items() if (dataset, layer) == ("minesweeper", "output")
+    ]
+    judge.claim(f"Minesweeper: at most {max(outputs):.1%} at the output", max(outputs) < 0.1)
+    for model in ("gcn", "gat", "sgc"):
+        found = [
+            paired(share(dataset, model, layer), share(dataset, model, layer, "random"))
+            for dataset in citations
+            for name, layer in places
+            if name == model
+        ]
+        small = sum(abs(effect.mean) < 0.02 for effect in found)
+        judge.claim(
+            f"citation graphs, {NAMES[model]}: training moves it by less than 2 points in {small} of "
+            f"{len(found)} cells",
+            small >= len(found) - 1,
+        )
+    for model in ("gcn", "cheb", "sgc"):
+        found = paired(share("chameleon", model, "output"), share("chameleon", model, "output", "random"))
+        judge.claim(f"chameleon, {NAMES[model]}: training lowers it ({in_points(found)})", found.high < 0)
 
 
 def told(found: Effect) -> str:
