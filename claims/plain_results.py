@@ -138,11 +138,13 @@ def tables_of(studies: Mapping[str, list[Row]]) -> dict[str, list[str]]:
     searches = {name: [row for row in rows if row["kind"] == "metamer"] for name, rows in studies.items()}
     mitigations, depth_width, paper = (searches[name] for name in ("mitigations", "depth_width", "paper"))
     tables = {f"effects {name}": _effects_table(mitigations, name) for name in ("csbm", "cora", "chameleon")}
+    tables |= {"against plain csbm": _against_plain_table(mitigations, "csbm")}
     tables |= {"combinations csbm": _combinations_table(mitigations, "csbm", EXCESS)}
     tables |= {"combinations cora chameleon": _shares_table(mitigations, ("cora", "chameleon"))}
     tables |= {"depth csbm": _depth_table(depth_width, "csbm", EXCESS)}
     tables |= {"depth csbm shares": _depth_table(depth_width, "csbm", SHARE)}
     tables |= {"width csbm": _width_table(depth_width, "csbm", EXCESS)}
+    tables |= {"width csbm shares": _width_table(depth_width, "csbm", SHARE)}
     tables |= {"depth cora": _depth_table(depth_width, "cora", SHARE)}
     tables |= {"width cora": _width_table(depth_width, "cora", SHARE)}
     tables |= {"architectures": _architecture_table(paper)}
@@ -178,6 +180,39 @@ def _effects_table(rows: Sequence[Row], dataset: str) -> list[str]:
         place = "layer 1" if layer == "act.0" else "output"
         lines.append(f"| {change.name} | {NAMES[model]}, {place} | " + " | ".join(texts) + " |")
     return lines
+
+
+def _against_plain_table(rows: Sequence[Row], dataset: str) -> list[str]:
+    """Each combination against ReLU without anything, seed by seed."""
+    rows = [row for row in rows if row["dataset"] == dataset]
+    plain = {"activation": "relu", "residual": False, "perturbation": "none"}
+    lines = [
+        "| | GCN, layer 1 | GCN, output | GCN, accuracy | GraphSAGE, layer 1 | GraphSAGE, output "
+        "| GraphSAGE, accuracy |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, settings in _kinds(dataset)[1:]:
+        texts = []
+        for model in ("gcn", "sage"):
+            for measure, layer in ((EXCESS, "act.0"), (EXCESS, "output"), (ACCURACY, "output")):
+                found = against(rows, measure, {"model": model, "layer": layer}, settings, plain)
+                texts.append(f"{found.mean:+.2f}, {found.low:+.2f} to {found.high:+.2f}")
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return lines
+
+
+def against(
+    rows: Sequence[Row], measure: str, where: Row, settings: Mapping[str, Any], base: Mapping[str, Any]
+) -> Effect:
+    """One kind of model against another one, seed by seed."""
+    sides = [
+        by_seed(
+            (row for row in rows if all(row[key] == value for key, value in (where | dict(side)).items())),
+            measure,
+        )
+        for side in (settings, base)
+    ]
+    return paired(*sides)
 
 
 def effect_at(rows: Sequence[Row], change: Change, model: str, layer: str, measure: str) -> Effect:

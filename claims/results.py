@@ -21,6 +21,7 @@ from plain_results import (
     SHARE,
     Effect,
     Row,
+    against,
     by_seed,
     cells_of,
     changes_of,
@@ -313,12 +314,30 @@ def _judge_real_data(judge: Judge, runs: Sequence[Row]) -> None:
         )
         found = effect("chameleon", "ELU", model, layer)
         judge.claim(f"chameleon, {NAMES[model]} {layer}: ELU raises it ({in_points(found)})", found.low > 0)
+    _judge_adversarial_by_activation(judge, runs)
     for model in ("gcn", "sage"):
         found = effect("chameleon", "adversarial, against none", model, "output", ACCURACY)
         judge.claim(f"chameleon, {NAMES[model]}: at a cost in accuracy ({in_points(found)})", found.high < 0)
         found = effect("cora", pgd, model, "output", ACCURACY)
         judge.claim(
             f"Cora, {NAMES[model]}: adversarial training costs accuracy ({in_points(found)})", found.high < 0
+        )
+
+
+def _judge_adversarial_by_activation(judge: Judge, runs: Sequence[Row]) -> None:
+    rows = [row for row in runs if row["kind"] == "metamer" and row["dataset"] == "chameleon"]
+    for activation, bounds in (("relu", (-0.27, -0.17)), ("elu", (-0.045, 0.045))):
+        means = []
+        for place, residual in itertools.product(
+            (("gcn", "act.0"), ("gcn", "output"), ("sage", "output")), (False, True)
+        ):
+            where = {"model": place[0], "layer": place[1], "activation": activation, "residual": residual}
+            sides = [{"perturbation": f"{kind} features flips 2"} for kind in ("pgd", "random")]
+            means.append(against(rows, SHARE, where, *sides).mean)
+        judge.claim(
+            f"chameleon, {activation}: adversarial training moves it by {100 * min(means):+.1f} to "
+            f"{100 * max(means):+.1f} points",
+            bounds[0] <= min(means) and max(means) <= bounds[1],
         )
 
 
