@@ -30,7 +30,7 @@ KILLS = 10
 SECONDS_AGAIN = 10
 OVERHEAD = 0.1
 GAIN_OVER_ONE, GAIN_OVER_TWO = 1.6, 1.2
-ROUNDS = 2  # of throughput, the three in turn
+ROUNDS = 1  # of throughput, the three in turn; minutes each
 FINISHED_BEFORE = 3  # results before a worker is killed
 THROUGHPUT = {
     "name": "throughput",
