@@ -36,7 +36,7 @@ THROUGHPUT = {
     "name": "throughput",
     "grid": {
         "dataset": "digits", "model": ["gcn", "sage"], "layer": "first",
-        "seeds": [0, 1, 2], "search_seeds": list(range(8)),
+        "seeds": [0, 1, 2], "search_seeds": list(range(32)),
     },
     "search": {"objective": "farthest", "steps": 1000},
 }  # fmt: skip
