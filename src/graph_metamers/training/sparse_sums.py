@@ -39,7 +39,7 @@ def sparse_sums(model: nn.Module) -> Iterator[None]:
 
     Only on the CPU, and where it changes nothing but rounding: the own message passing of these four without
     hooks on messages, one set of nodes; GraphSAGE and GIN with no edge twice. Messages are not formed inside:
-    whoever looks at them must not use it.
+    whoever looks at them must not use it. It holds up to two sparse matrices.
     """
     matrices = _Matrices()
     convs = [module for module in model.modules() if isinstance(module, MessagePassing) and _adds_up(module)]
@@ -48,7 +48,8 @@ def sparse_sums(model: nn.Module) -> Iterator[None]:
         for conv in convs
         if type(conv) in (SAGEConv, GINConv) and conv.fuse
     ]
-    weighted = [conv for conv in convs if type(conv) in WEIGHTS]
+    # A model may bring a `propagate` of its own: then it stays.
+    weighted = [conv for conv in convs if type(conv) in WEIGHTS and "propagate" not in vars(conv)]
     try:
         for conv in weighted:
             conv.propagate = _weighted_sums(conv.propagate, WEIGHTS[type(conv)])

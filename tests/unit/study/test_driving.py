@@ -12,6 +12,7 @@ from graph_metamers.inputs import Features, what_varies
 from graph_metamers.models import GNN, load_model
 from graph_metamers.storage import to_number
 from graph_metamers.study import FolderStore, connect, plan, rows_of, run_plan, run_study, study_config
+from graph_metamers.study import computing as computing_module
 from graph_metamers.study import executors as executors_module
 from graph_metamers.study.executors import InProcess, completion_of
 from graph_metamers.study.graph_codec import decode_graph
@@ -218,15 +219,17 @@ def test_the_table_is_read_with_duckdb(short, store):
     assert mean == pytest.approx(sum(expected) / len(expected))
 
 
-def test_an_observer_of_other_features_is_another_one(short, tmp_path):
+def test_an_observer_of_other_features_is_another_one(short, store, monkeypatch):
     # One after the other in one process, at one layer of one model.
-    def table(*kinds):
-        store = FolderStore(tmp_path / "-".join(kinds))
-        for kind in kinds:
-            run_study(short(grid={"seeds": 0}, search={"steps": 20, "feature_kind": kind}), store.path)
-        return [row for row in without_volatile(rows_of(store)) if row.get("feature_kind") == "continuous"]
-
-    assert repr(table("own", "continuous")) == repr(table("continuous"))
+    made, whole = [], computing_module.observer
+    monkeypatch.setattr(computing_module, "_last_observer", None)
+    monkeypatch.setattr(
+        computing_module, "observer", lambda *args, **options: made.append(1) or whole(*args, **options)
+    )
+    for kind, expected in (("own", 1), ("continuous", 2)):
+        study = short(grid={"seeds": 0, "search_seeds": [0, 1]}, search={"steps": 20, "feature_kind": kind})
+        run_study(study, store.path)
+        assert len(made) == expected  # one for both searches
 
 
 def test_a_defect_leaves_no_result_and_is_tried_again(short, store, monkeypatch):

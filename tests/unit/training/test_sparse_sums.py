@@ -114,6 +114,14 @@ def test_weights_that_are_learned_or_change_are_not_frozen(karate, karate_is_wid
     assert "propagate" not in vars(conv)
 
 
+def test_a_models_own_message_passing_stays(karate, karate_is_wide):
+    conv = ChebConv(karate.num_features, 4, K=3)
+    own = conv.propagate = lambda edge_index, x, norm, size=None: torch.zeros_like(x)
+    with sparse_sums(conv):
+        assert conv.propagate is own
+    assert conv.propagate is own
+
+
 def test_whoever_looks_at_messages_sees_them(karate, karate_is_wide):
     conv, seen = SAGEConv(karate.num_features, 4), []
     conv.register_message_forward_hook(lambda *_: seen.append(1))
