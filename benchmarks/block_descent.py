@@ -3,7 +3,11 @@
 It is made to attack predictions, by flips of edges that raise a loss: here minus the activation loss of a
 layer. Nothing of it is changed but two things: pairs of the reference are taken out of its random blocks, and
 it stops when its time is over. It may begin at a random graph, or with no edge at all and as many flips as
-the reference has edges; the second keeps their number.
+the reference has edges; the second keeps their number, and degrees only by chance.
+
+With `degrees` it is held to the terms that ours keeps: deviations from the reference's degrees cost something
+all along, and of its last block the edges are taken in the order of their weights as far as degrees allow
+(`DegreeKeeper`), instead of the largest ones.
 """
 
 from __future__ import annotations
@@ -19,8 +23,10 @@ if TYPE_CHECKING:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import torch
+    from degree_keeping import DegreeKeeper
     from torch import Tensor, nn
     from torch_geometric.contrib.nn import PRBCDAttack
+    from torch_geometric.utils import degree
 
 RESAMPLED = 0.8  # of the epochs draw a new block, as by PRBCD's own 100 of 125
 FIRST_EPOCHS = 3  # tell how many fit into the time
@@ -28,14 +34,16 @@ FIRST_EPOCHS = 3  # tell how many fit into the time
 
 @dataclass(frozen=True)
 class BlockSetting:
-    """Where PRBCD begins, how many pairs are in a block, and its learning rate."""
+    """Where PRBCD begins, how many pairs are in a block, its learning rate, and what other degrees cost."""
 
     start: str  # "empty" or "random"
     block: int
     rate: float
+    degrees: float | None = None  # in activation losses, see `deviation`; `None`: any degrees
 
     def __str__(self) -> str:
-        return f"{self.start} start, blocks of {self.block:,}, rate {self.rate:g}"
+        kept = "" if self.degrees is None else f", other degrees cost {self.degrees:g}"
+        return f"{self.start} start, blocks of {self.block:,}, rate {self.rate:g}{kept}"
 
 
 class BlockDescent(PRBCDAttack):
@@ -66,6 +74,7 @@ class BlockDescent(PRBCDAttack):
         self.forbidden = forbidden.min(dim=0).values * num_nodes + forbidden.max(dim=0).values
         self.deadline: float | None = None
         self.done = 0
+        self.seconds = 0.0  # of the epochs done
 
     def _sample_random_block(self, budget: int = 0) -> None:
         super()._sample_random_block(budget)
@@ -86,11 +95,66 @@ class BlockDescent(PRBCDAttack):
         return self._in_time(super()._prepare(budget))
 
     def _in_time(self, steps: Iterable[int]) -> Iterator[int]:
+        began = time.perf_counter()
         for step in steps:
             if self.deadline is not None and self.done and time.perf_counter() > self.deadline:
                 return
             yield step
             self.done += 1
+            self.seconds = time.perf_counter() - began
+
+
+class DegreeKeepingDescent(BlockDescent):
+    """The same, held to the degrees of the reference; begins with no edge.
+
+    Parameters
+    ----------
+    cost
+        Of degrees that deviate as `deviation` says, in activation losses.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        setting: BlockSetting,
+        forbidden: Tensor,
+        num_nodes: int,
+        epochs: int,
+        cost: float,
+    ) -> None:
+        super().__init__(model, setting, forbidden, num_nodes, epochs)
+        self._cost, self._reference = cost, forbidden
+        self._degrees = degree(forbidden[1], num_nodes)
+        self.loss = self.metric = self._minus_cost
+
+    def _minus_cost(self, found: Tensor, wanted: Tensor, nodes: object = None) -> Tensor:
+        wrong = deviation(self.block_edge_index, self.block_edge_weight, self._degrees)
+        return minus_activation_loss(found, wanted, nodes) - self._cost * wrong
+
+    def _sample_final_edges(
+        self, x: Tensor, labels: Tensor, budget: int, idx_attack: Tensor | None = None, **_none: object
+    ) -> tuple[Tensor, Tensor]:
+        chosen = self.block_edge_weight > self.coeffs["eps"]
+        order = self.block_edge_weight[chosen].argsort(descending=True)
+        preferred = self.block_edge_index[:, chosen][:, order].T.tolist()
+        found = []
+        for seed in range(self.coeffs["max_final_samples"]):
+            keeper = DegreeKeeper(self._degrees.long().numpy(), self._reference.numpy(), seed)
+            keeper.take(preferred)
+            edges = torch.from_numpy(keeper.complete())
+            given = self.model(x, edges, torch.ones(edges.shape[1]))
+            found.append((float(minus_activation_loss(given, labels, idx_attack)), seed, edges))
+        edges = max(found)[2]
+        return edges, edges[:, :budget]
+
+
+def deviation(pairs: Tensor, weights: Tensor, degrees: Tensor) -> Tensor:
+    """sum_v (w_v - d_v)^2 / max(d_v, 1), w_v the weights at v, over the sum of degrees; 0 where none deviates.
+
+    A random graph whose degrees are Poisson variables around d has n over the sum of degrees.
+    """
+    sums = torch.zeros_like(degrees).index_add(0, pairs.flatten(), weights.repeat(2))
+    return ((sums - degrees).square() / degrees.clamp(min=1)).sum() / degrees.sum()
 
 
 def minus_activation_loss(found: Tensor, wanted: Tensor, _nodes: object = None) -> Tensor:
@@ -116,17 +180,21 @@ def descend(
     start = random_graph() if setting.start == "random" else reference[:, :0]
     flips = reference.shape[1] // 2
 
-    def attack(epochs: int, deadline: float | None) -> tuple[Tensor, int]:
-        torch.manual_seed(0)
-        one = BlockDescent(model, setting, reference, len(features), epochs)
-        one.deadline = deadline
-        edges, _flipped = one.attack(features, start, target, flips)
-        return edges, one.done
+    def make(epochs: int) -> BlockDescent:
+        known = (model, setting, reference, len(features), epochs)
+        return (
+            BlockDescent(*known) if setting.degrees is None else DegreeKeepingDescent(*known, setting.degrees)
+        )
 
-    before = time.perf_counter()
-    attack(FIRST_EPOCHS, None)
-    # It also ends with some draws of a discrete graph, which are as long as epochs of one run each.
-    closing = BlockDescent.coeffs["max_final_samples"] / 2
-    epoch = (time.perf_counter() - before) / (FIRST_EPOCHS + closing)
-    left = seconds - (time.perf_counter() - began) - closing * epoch
-    return attack(max(FIRST_EPOCHS, int(left / epoch)), time.perf_counter() + left)
+    def attack(one: BlockDescent) -> Tensor:
+        torch.manual_seed(0)
+        edges, _flipped = one.attack(features, start, target, flips)
+        return edges
+
+    before, first = time.perf_counter(), make(FIRST_EPOCHS)
+    attack(first)
+    closing = time.perf_counter() - before - first.seconds  # some discrete graphs are made and compared
+    epoch, left = first.seconds / first.done, seconds - (time.perf_counter() - began) - closing
+    whole = make(max(FIRST_EPOCHS, int(left / epoch)))
+    whole.deadline = time.perf_counter() + left
+    return attack(whole), whole.done

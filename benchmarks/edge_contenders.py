@@ -65,6 +65,15 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
         BlockSetting("empty", 100_000, 1e3),
         BlockSetting("random", 100_000, 1e3),
     ),
+    "PRBCD (degrees kept)": (
+        BlockSetting("empty", 20_000, 1e3, 0.1),
+        BlockSetting("empty", 20_000, 1e3, 0.3),
+        BlockSetting("empty", 20_000, 3e3, 0.03),
+        BlockSetting("empty", 20_000, 3e3, 0.1),
+        BlockSetting("empty", 40_000, 1e3, 0.1),
+        BlockSetting("empty", 40_000, 3e3, 0.1),
+        BlockSetting("empty", 40_000, 3e3, 0.3),
+    ),
 }
 
 
@@ -188,7 +197,7 @@ def random_losses(cell: EdgeCell) -> dict[str, Any]:
 
 
 def _runner(contender: str, cell: EdgeCell) -> Callable[[Any, float], tuple[Tensor, int]]:
-    if contender == "PRBCD":
+    if contender.startswith("PRBCD"):
         return lambda setting, seconds: _prbcd(cell, setting, seconds)
     model, rhythm = gm.load_model(cell.weights).eval(), Rhythm()
 
