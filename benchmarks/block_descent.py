@@ -149,7 +149,7 @@ class DegreeKeepingDescent(BlockDescent):
 
 
 def deviation(pairs: Tensor, weights: Tensor, degrees: Tensor) -> Tensor:
-    """sum_v (w_v - d_v)^2 / max(d_v, 1), w_v the weights at v, over the sum of degrees; 0 where none deviates.
+    """sum_v (w_v - d_v)^2 / max(d_v, 1) over the sum of degrees; w_v are the weights at v.
 
     A random graph whose degrees are Poisson variables around d has n over the sum of degrees.
     """

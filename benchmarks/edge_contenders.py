@@ -115,6 +115,7 @@ class EdgeCell:
     dataset: str
     weights: Path
     layer: str
+    seed: int = 0  # of the training
 
     @cached_property
     def graph(self) -> Any:

@@ -22,13 +22,16 @@ LOOKS = {
     "straight-through": Style("straight-through", "#d55e00", "square", "s", 0.0),
     "straight-through (paper)": Style("straight-through (paper)", "#cc79a7", "triangle-up", "^", 0.0),
     "PRBCD": Style("PRBCD", "#009e73", "diamond", "D", 0.0),
+    "PRBCD (degrees kept)": Style("PRBCD, degrees kept", "#7a5200", "diamond-open", "d", 0.0),
     "ours": STYLES["ours"],
 }
 
 
 def rows(edges: dict[str, Any]) -> list[str]:
     """Names of the cells, the first in row 0."""
-    return [f"{cell['dataset']} {cell['model']} {cell['layer']}" for cell in edges["cells"]]
+    return [
+        f"{one['dataset']} {one['model']} {one['layer']}, training {one['seed']}" for one in edges["cells"]
+    ]
 
 
 def losses(edges: dict[str, Any]) -> list[tuple[Style, list[float]]]:
@@ -46,7 +49,7 @@ def caption(edges: dict[str, Any], growth: dict[str, Any]) -> list[str]:
     last = growth["sizes"][-1]
     return [
         f"Left: {edges['seconds']:g} s each on {edges['threads']} thread, one after the other; "
-        "only ours keeps degrees.",
+        "ours keeps degrees, of the others only the one that is named so.",
         f"Right: {last['proposals'] / last['edges']:g} proposals for every edge, {growth['width']} numbers a "
         f"node, {growth['threads']} thread; exponent {growth['exponent']:.2f}; at {last['edges']:,} edges "
         f"{last['proposals_a_second'] / 1e6:.2f} million proposals a second, "

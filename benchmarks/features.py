@@ -142,14 +142,14 @@ def _send(sender: Connection, work: Callable[..., dict[str, Any]], arguments: tu
     sender.send(told)
 
 
-def trained(dataset: str, model: str, folder: Path, *, hidden: int = HIDDEN) -> Path:
+def trained(dataset: str, model: str, folder: Path, *, hidden: int = HIDDEN, seed: int = 0) -> Path:
     """The checkpoint of a data set and model; trained if it is not there."""
-    width = "" if hidden == HIDDEN else f"-{hidden}"
-    path = folder / f"{dataset}-{model}{width}.safetensors"
+    width, number = "" if hidden == HIDDEN else f"-{hidden}", f"-seed-{seed}" if seed else ""
+    path = folder / f"{dataset}-{model}{width}{number}.safetensors"
     if not path.exists():
         data = gm.load_dataset(dataset)
-        built = gm.build_model(model, data, hidden_channels=hidden)
-        gm.save_model(gm.fit(built, data, epochs=100).model, path)
+        built = gm.build_model(model, data, hidden_channels=hidden, seed=seed)
+        gm.save_model(gm.fit(built, data, epochs=100, seed=seed).model, path)
     return path
 
 

@@ -212,6 +212,7 @@ class LossRewirer:
         messages = layer.hidden(sums) @ second.sent
         scale = _multiple(second.own, second.sent)
         maps = np.concatenate([second.sent, second.own], axis=1) if scale is None else second.sent
+        maps = np.ascontiguousarray(maps.T)
         keep = second.keep * (1.0 if scale is None else scale)
         reading = (sums, layer.vectors, layer.factors, layer.slope, errors, messages, maps)
         factors = (keep, second.receive, second.send, self._places, self._touched)

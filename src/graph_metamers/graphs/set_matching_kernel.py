@@ -53,6 +53,13 @@ def accepts(state, change, temperature):  # type: ignore[no-untyped-def]
     return uniform < math.exp(-change / temperature)
 
 
+@njit(cache=True, inline="always")
+def most_accepted(state, temperature):  # type: ignore[no-untyped-def]
+    """The largest change that `accepts` takes this time, drawn before the change is known."""
+    uniform = (np.float64(random_bits(state) >> np.uint64(11)) + 0.5) * 2.0**-53
+    return -temperature * math.log(uniform)
+
+
 @njit(cache=True, fastmath={"reassoc", "contract"})
 def change_of_square(residual, dropped, taken):  # type: ignore[no-untyped-def]
     """||residual - dropped + taken||^2 - ||residual||^2; O(k)."""

@@ -83,6 +83,50 @@ def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, 
         assert kept["messages"] == pytest.approx(messages, abs=1e-9)
 
 
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_what_a_swap_is_said_to_change_is_what_it_changes(slope, alike):
+    """Behind two steps; also where two of the four are joined or send to the same, and edges are doubled."""
+    pairs = np.array(list(nx.barabasi_albert_graph(NODES, 2, seed=0).edges)).T
+    edge_index = np.concatenate([pairs, pairs[::-1], pairs[:, :9], pairs[::-1, :9], [[0, 1], [0, 1]]], axis=1)
+    lists = NeighbourLists.of(edge_index, NODES, directed=False)
+    layer = layer_of(lists, slope=slope, two_steps=True, alike=alike)
+    second, neighbours = layer.second, shuffled(lists, seed=1)[0]
+    owners, twins, random = lists.owners, lists.twins_of(neighbours), np.random.default_rng(0)
+    sums, errors = layer.sums_at(lists, neighbours), layer.at(lists, neighbours) - layer.target
+    maps = np.ascontiguousarray(np.concatenate([second.sent, second.own], axis=1).T)
+    gathered, squares, senders = np.empty_like(errors), np.empty(NODES), np.zeros(NODES, dtype=np.int64)
+    for node in range(NODES):
+        kernel.gather(lists.starts, neighbours, second.receive, errors, node, gathered, squares)
+    known = (errors, layer.hidden(sums) @ second.sent, second.keep, second.receive, second.send)
+    z, changes = np.empty((4, WIDTH)), np.empty(WIDTH)
+    mapped, steps = np.empty((4, 2 * UNITS)), np.empty((4, UNITS))
+    tried = twice = 0
+    for s, t in random.choice(lists.active, (400, 2)):
+        a, b, c, d = owners[s], neighbours[s], owners[t], neighbours[t]
+        if len({a, b, c, d}) < 4:
+            continue
+        nodes, losing, getting = (a, b, c, d), (b, a, d, c), (d, c, b, a)
+        for q in range(4):
+            v = nodes[q]
+            parts = (sums, layer.vectors, layer.factors[v], slope, maps, v, losing[q], getting[q])
+            kernel.step_of_node(*parts, z, changes, mapped, q)
+        once = kernel.change_felt_once(
+            *known, gathered, squares, nodes, losing, getting, mapped, UNITS, steps
+        )
+        missing = kernel.change_felt_twice(
+            lists.starts, neighbours, second.receive, second.send, nodes, losing, mapped, steps, senders
+        )
+        swapped = neighbours.copy()
+        swapped[[s, t, twins[s], twins[t]]] = d, b, c, a
+        wanted = layer.error(lists, swapped) - layer.error(lists, neighbours)
+        assert once + missing == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+        assert not senders.any()
+        tried, twice = tried + 1, twice + (abs(missing) > 1e-9)
+    assert tried > 200
+    assert twice > 100
+
+
 @pytest.mark.parametrize(("slope", "two_steps", "alike"), CASES)
 def test_without_temperature_the_error_only_falls(slope, two_steps, alike):
     lists = lists_of()

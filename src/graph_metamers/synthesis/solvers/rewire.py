@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from graph_metamers.types import Json
 
 HOTTEST, COLDEST = 1.0, 0.001  # of the guide, in units of what one neighbour more costs
-WARM, COLD = 0.03, 0.0005  # of the loss itself, in units of a node's share of a random graph's
+WARM, COLD = 0.015, 0.0015  # of the loss itself, in units of a node's share of a random graph's
 GUIDED = 6  # of so many proposals the guide gets one where the loss itself can be annealed
+MOST_GUIDED = 500  # proposals for each edge by the guide there
 IN_TIME = 0.97  # of a time limit is for annealing, the rest for evaluations
 PROPOSALS_OF_ONE_STEP = 4  # times as many, since each takes a fraction of the time
 LEAST_PROPOSALS = 1_000_000  # where only some items have to match
@@ -50,10 +51,10 @@ class Rewire:
     measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
     change of these sums: four nodes a swap, no evaluation. Where the layer is shown to be one sum over
     neighbours behind a ReLU or none, or a second such sum (`layer_sums`), a sixth of the proposals go this
-    way, and swaps are then annealed on the loss itself, which can be computed swap by swap. Else a descent on
-    the loss of the unmodified model follows, which makes swaps that its slope at the present graph and each
-    node's curvature call for. The graph with the lowest loss, evaluated by the unmodified model, is the
-    result.
+    way, `MOST_GUIDED` at most, and swaps are then annealed on the loss itself, which can be computed swap by
+    swap. Else a descent on the loss of the unmodified model follows, which makes swaps that its slope at the
+    present graph and each node's curvature call for. The graph with the lowest loss, evaluated by the
+    unmodified model, is the result.
 
     Where only some items have to match, every swap changes the neighbours of a node that reaches them. The
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
@@ -139,7 +140,7 @@ class Rewire:
         layer = layer_sums(problem)
         proposals = self.scheduled(variables.lists)
         if isinstance(layer, LayerSums):
-            proposals = -(-proposals // GUIDED)
+            proposals = min(-(-proposals // GUIDED), variables.lists.proposals(MOST_GUIDED, LEAST_PROPOSALS))
         schedule = Schedule(proposals, HOTTEST, COLDEST)
         chunk, reported = min(CHUNK, max(1, -(-schedule.proposals // REPORTS))), 0
         for done in rewirer.anneal(schedule, chunk=chunk):
