@@ -65,7 +65,7 @@ class DegreeKeeper:
         return np.concatenate([pairs, pairs[::-1]], axis=1)
 
     def _make_place(self, u: int, v: int) -> None:
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS if self._edges else 0):
             place = int(self._random.integers(len(self._edges)))
             x, y = self._edges[place]
             if self._random.integers(2):

@@ -4,7 +4,10 @@ import importlib
 import sys
 from pathlib import Path
 
+import networkx as nx
+import numpy as np
 import pytest
+import torch
 
 import graph_metamers as gm
 
@@ -56,6 +59,56 @@ def test_block_descent_takes_no_edge_of_the_reference_and_lowers_the_loss(cell, 
     assert told["common"] <= (kept_by_force if start == "random" else 0)
     assert told["loss"] < one.random_losses()["random_loss"]
     assert {*zip(*found.tolist(), strict=True)} == {*zip(*found.flip(0).tolist(), strict=True)}
+
+
+def test_block_descent_can_be_held_to_degrees(cell, tmp_path):
+    contenders, _ = cell
+    dataset, path = gm.load_dataset("csbm"), tmp_path / "model.safetensors"
+    gm.save_model(gm.build_model("gcn", dataset, hidden_channels=8), path)
+    one = contenders.EdgeCell("csbm", path, "act.0")
+    found, epochs = contenders._prbcd(one, contenders.BlockSetting("empty", 8000, 1000.0, 0.1), 6.0)
+    told = one.judge(found)
+    assert epochs > 10
+    assert told["degrees_kept"] == 1
+    assert told["edges"] == told["reference_edges"]
+    assert told["loss"] < one.random_losses()["random_loss"]
+
+
+def test_what_other_degrees_cost(cell):
+    block_descent = sys.modules["block_descent"]
+    pairs = torch.tensor([[0, 1, 0], [1, 2, 3]])
+    degrees = torch.tensor([1.0, 2.0, 1.0, 0.0])
+    weights = torch.tensor([1.0, 0.5, 1.0])  # at the nodes: 2, 1.5, 0.5 and 1
+    assert float(block_descent.deviation(pairs, weights, degrees)) == pytest.approx(
+        (1 + 0.25 / 2 + 0.25 + 1) / 4
+    )
+    assert float(block_descent.deviation(pairs[:, :2], torch.ones(2), degrees)) == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_degrees_are_kept_whatever_is_preferred(cell, seed):
+    """Havel and Hakimi's construction says that there are such graphs; preferred pairs come first."""
+    degree_keeping = sys.modules["degree_keeping"]
+    random = nx.gnm_random_graph(30, 80, seed=seed)
+    degrees = np.array([degree for _, degree in random.degree])
+    forbidden = np.array(list(random.edges)).T
+    keeper = degree_keeping.DegreeKeeper(degrees, forbidden, seed)
+    pairs = [(node, node + 1) for node in range(0, 30, 2)]
+    keeper.take([list(pair) for pair in pairs])
+    taken = set(keeper._edges)
+    edges = keeper.complete()
+    joined = {tuple(sorted(pair)) for pair in edges.T.tolist()}
+    assert np.bincount(edges[1], minlength=30).tolist() == degrees.tolist()
+    assert len(joined) * 2 == edges.shape[1]
+    assert not joined & set(random.edges)
+    assert taken == {pair for pair in pairs if not random.has_edge(*pair) and degrees[list(pair)].all()}
+
+
+def test_degrees_that_no_graph_has_are_told(cell):
+    degree_keeping = sys.modules["degree_keeping"]
+    keeper = degree_keeping.DegreeKeeper(np.array([2, 2]), np.empty((2, 0), dtype=np.int64), 0)
+    with pytest.raises(ValueError, match="no graph with these degrees"):
+        keeper.complete()
 
 
 def test_growth_is_measured_on_a_graph_that_the_search_improves(monkeypatch):
