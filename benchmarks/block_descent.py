@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
+    import numpy as np
     import torch
     from degree_keeping import DegreeKeeper
     from torch import Tensor, nn
@@ -39,10 +40,10 @@ class BlockSetting:
     start: str  # "empty" or "random"
     block: int
     rate: float
-    degrees: float | None = None  # in activation losses, see `deviation`; `None`: any degrees
+    degree_cost: float | None = None  # in activation losses, see `deviation`; `None`: any degrees
 
     def __str__(self) -> str:
-        kept = "" if self.degrees is None else f", other degrees cost {self.degrees:g}"
+        kept = "" if self.degree_cost is None else f", other degrees cost {self.degree_cost:g}"
         return f"{self.start} start, blocks of {self.block:,}, rate {self.rate:g}{kept}"
 
 
@@ -123,27 +124,35 @@ class DegreeKeepingDescent(BlockDescent):
         cost: float,
     ) -> None:
         super().__init__(model, setting, forbidden, num_nodes, epochs)
-        self._cost, self._reference = cost, forbidden
-        self._degrees = degree(forbidden[1], num_nodes)
+        self._cost, self._degrees = cost, degree(forbidden[1], num_nodes)
+        self._own = {(u, v) for u, v in forbidden.T.tolist() if u < v}
         self.loss = self.metric = self._minus_cost
 
+    def _get_modified_adj(
+        self, edge_index: Tensor, edge_weight: Tensor, block_edge_index: Tensor, block_edge_weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        self._looked_at = block_edge_index, block_edge_weight  # the weights themselves, or the largest as 1
+        return super()._get_modified_adj(edge_index, edge_weight, block_edge_index, block_edge_weight)
+
     def _minus_cost(self, found: Tensor, wanted: Tensor, nodes: object = None) -> Tensor:
-        wrong = deviation(self.block_edge_index, self.block_edge_weight, self._degrees)
+        wrong = deviation(*self._looked_at, self._degrees)
         return minus_activation_loss(found, wanted, nodes) - self._cost * wrong
 
     def _sample_final_edges(
         self, x: Tensor, labels: Tensor, budget: int, idx_attack: Tensor | None = None, **_none: object
     ) -> tuple[Tensor, Tensor]:
-        chosen = self.block_edge_weight > self.coeffs["eps"]
-        order = self.block_edge_weight[chosen].argsort(descending=True)
-        preferred = self.block_edge_index[:, chosen][:, order].T.tolist()
+        """As PRBCD: once the largest weights, then drawn by them; the best with the degrees wanted."""
+        weights = self.block_edge_weight.where(self.block_edge_weight > self.coeffs["eps"], 0)
         found = []
-        for seed in range(self.coeffs["max_final_samples"]):
-            keeper = DegreeKeeper(self._degrees.long().numpy(), self._reference.numpy(), seed)
-            keeper.take(preferred)
-            edges = torch.from_numpy(keeper.complete())
+        for number in range(self.coeffs["max_final_samples"]):
+            first = torch.bernoulli(weights) if number else torch.zeros_like(weights)
+            order = (first + weights).argsort(descending=True)[: int((weights > 0).sum())]
+            keeper = DegreeKeeper(self._degrees.long().numpy(), self._own)
+            keeper.take(self.block_edge_index[:, order].T.tolist())
+            keeper.complete(np.random.default_rng(number))
+            edges = torch.from_numpy(keeper.edge_index)
             given = self.model(x, edges, torch.ones(edges.shape[1]))
-            found.append((float(minus_activation_loss(given, labels, idx_attack)), seed, edges))
+            found.append((float(minus_activation_loss(given, labels, idx_attack)), number, edges))
         edges = max(found)[2]
         return edges, edges[:, :budget]
 
@@ -182,9 +191,8 @@ def descend(
 
     def make(epochs: int) -> BlockDescent:
         known = (model, setting, reference, len(features), epochs)
-        return (
-            BlockDescent(*known) if setting.degrees is None else DegreeKeepingDescent(*known, setting.degrees)
-        )
+        cost = setting.degree_cost
+        return BlockDescent(*known) if cost is None else DegreeKeepingDescent(*known, cost)
 
     def attack(one: BlockDescent) -> Tensor:
         torch.manual_seed(0)

@@ -12,12 +12,13 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
 
-ATTEMPTS = 10_000  # places that are tried for an end: more than any graph with a way out needs
+ATTEMPTS = 10_000  # places that are tried for two ends that may not be joined
 
 
 class DegreeKeeper:
@@ -28,16 +29,13 @@ class DegreeKeeper:
     degrees
         Of every node, int64 [n].
     forbidden
-        Pairs that may not be joined, int64 [2, k], in either order.
-    seed
-        Of what is joined at random.
+        Pairs (u, v), u < v, that may not be joined.
     """
 
-    def __init__(self, degrees: Ints, forbidden: Ints, seed: int) -> None:
-        self._room = degrees.copy()
-        self._forbidden = {(min(pair), max(pair)) for pair in forbidden.T.tolist()}
-        self._random = np.random.default_rng(seed)
-        self._edges: list[tuple[int, int]] = []
+    def __init__(self, degrees: Ints, forbidden: AbstractSet[tuple[int, int]]) -> None:
+        self._room: list[int] = degrees.tolist()
+        self._forbidden = forbidden
+        self.edges: list[tuple[int, int]] = []
         self._joined: set[tuple[int, int]] = set()
 
     def take(self, preferred: Iterable[list[int]]) -> None:
@@ -46,33 +44,37 @@ class DegreeKeeper:
             if self._room[u] and self._room[v] and self._may_join(u, v):
                 self._join(u, v)
 
-    def complete(self) -> Ints:
-        """Join what is left over; the edges in both directions, int64 [2, 2 m].
+    def complete(self, random: np.random.Generator) -> None:
+        """Join what is left over.
 
         Raises
         ------
         ValueError
             If no place is found: there may be no such graph.
         """
-        ends = self._random.permutation(np.repeat(np.arange(len(self._room)), self._room)).tolist()
+        ends = random.permutation(np.repeat(np.arange(len(self._room)), self._room)).tolist()
         while len(ends) > 1:
             u, v = ends.pop(), ends.pop()
             if self._may_join(u, v):
                 self._join(u, v)
             else:
-                self._make_place(u, v)
-        pairs = np.array(self._edges, dtype=np.int64).reshape(-1, 2).T
+                self._make_place(u, v, random)
+
+    @property
+    def edge_index(self) -> Ints:
+        """The edges in both directions, int64 [2, 2 m]."""
+        pairs = np.array(self.edges, dtype=np.int64).reshape(-1, 2).T
         return np.concatenate([pairs, pairs[::-1]], axis=1)
 
-    def _make_place(self, u: int, v: int) -> None:
-        for _ in range(ATTEMPTS if self._edges else 0):
-            place = int(self._random.integers(len(self._edges)))
-            x, y = self._edges[place]
-            if self._random.integers(2):
+    def _make_place(self, u: int, v: int, random: np.random.Generator) -> None:
+        for _ in range(ATTEMPTS if self.edges else 0):
+            place = int(random.integers(len(self.edges)))
+            x, y = self.edges[place]
+            if random.integers(2):
                 x, y = y, x
             if self._may_join(u, x) and self._may_join(v, y) and {u, x} != {v, y}:
-                self._edges[place] = self._edges[-1]
-                self._edges.pop()
+                self.edges[place] = self.edges[-1]
+                self.edges.pop()
                 self._joined.remove((min(x, y), max(x, y)))
                 self._room[x] += 1
                 self._room[y] += 1
@@ -86,7 +88,7 @@ class DegreeKeeper:
         return u != v and pair not in self._joined and pair not in self._forbidden
 
     def _join(self, u: int, v: int) -> None:
-        self._edges.append((u, v))
+        self.edges.append((u, v))
         self._joined.add((min(u, v), max(u, v)))
         self._room[u] -= 1
         self._room[v] -= 1

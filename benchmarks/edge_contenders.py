@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     from graph_metamers.randomness import generator_for
 
 HIDDEN = 16
-PROPOSALS_A_SECOND = 200  # of `Rewire`, for every edge: more than fit, so that the time decides
+PROPOSALS_A_SECOND = 1000  # of `Rewire`, for every edge: more than fit, so that the time decides
 RANDOM_GRAPHS = 5
 WARM_UP = 2.0  # seconds
 UNLIMITED = 10**9  # steps
