@@ -48,7 +48,7 @@ def caption(edges: dict[str, Any], growth: dict[str, Any]) -> list[str]:
     """What the picture cannot say."""
     last = growth["sizes"][-1]
     return [
-        f"Left: {edges['seconds']:g} s each on {edges['threads']} thread, one after the other; "
+        f"Left: {edges['seconds']:g} s each on {edges['threads']} thread, {edges['lanes']} rows at a time; "
         "ours keeps degrees, of the others only the one that is named so.",
         f"Right: {last['proposals'] / last['edges']:g} proposals for every edge, {growth['width']} numbers a "
         f"node, {growth['threads']} thread; exponent {growth['exponent']:.2f}; at {last['edges']:,} edges "
@@ -89,7 +89,7 @@ def page(edges: dict[str, Any], growth: dict[str, Any]) -> go.Figure:
     add_caption(figure, "<br>".join(caption(edges, growth)))
     figure.update_layout(
         template="plotly_white",
-        height=480,
+        height=560,
         margin={"t": 110, "b": 130},
         legend={"orientation": "h", "x": 0, "y": 1.15, "yanchor": "bottom"},
     )

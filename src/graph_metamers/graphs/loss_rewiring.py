@@ -114,7 +114,7 @@ class LossRewirer:
     layer
         What is to be matched.
     lists
-        The reference, undirected.
+        The reference, undirected and not `restricted`.
     seed
         Of the proposals.
     neighbours, edges
@@ -126,8 +126,9 @@ class LossRewirer:
 
     Notes
     -----
-    A proposal costs O(d) behind one step and O((d + degrees) k) behind two. Sums are kept in float64 and
-    computed anew at the start of every chunk. Memory: some [n, d] and [n, k].
+    A proposal costs O(d) behind one step and O(d k) behind two, a swap that is made as many O(k) there as
+    the neighbours of its nodes have neighbours. Sums are kept in float64 and computed anew at the start of
+    every chunk. Memory: some [n, d] and [n, k].
     """
 
     def __init__(
@@ -215,8 +216,14 @@ class LossRewirer:
         maps = np.ascontiguousarray(maps.T)
         keep = second.keep * (1.0 if scale is None else scale)
         reading = (sums, layer.vectors, layer.factors, layer.slope, errors, messages, maps)
-        factors = (keep, second.receive, second.send, self._places, self._touched)
-        return int(kernel.rewire_two_steps(*reading, *factors, np.empty_like(errors), *rewiring, *timing))
+        factors = (keep, second.receive, second.send)
+        room = (
+            self._places,
+            self._touched,
+            *(np.empty_like(errors) for _ in range(2)),
+            np.empty(len(errors)),
+        )
+        return int(kernel.rewire_two_steps(*reading, *factors, *room, *rewiring, *timing))
 
 
 def _multiple(own: Floats, sent: Floats) -> float | None:

@@ -1,7 +1,8 @@
 """The compiled loops of rewiring on a layer's own error. Importing this module loads numba.
 
-Lists, swaps and proposals are those of `rewiring_kernel`. For a swap the numbers of its four nodes are
-computed anew, and with a second step those of their neighbours: nothing is approximated.
+Lists, swaps and proposals are those of `rewiring_kernel`. A swap changes the numbers of its four nodes, and
+with a second step those of their neighbours. What Metropolis accepts is drawn first, so that most proposals
+are seen to be too dear before all of this is known; of those that are made nothing is approximated.
 """
 
 from __future__ import annotations
@@ -12,25 +13,34 @@ from numba import njit
 from graph_metamers.graphs.rewiring_draws_kernel import draw_swaps
 from graph_metamers.graphs.rewiring_kernel import (
     AHEAD,
+    CHARGE,
     charge_of_swap,
     either_is_edge,
+    is_edge,
     share_an_end,
     swap_ends,
 )
 from graph_metamers.graphs.set_matching_kernel import most_accepted, temperature_at
 
-FAST = {"reassoc", "contract", "nnan", "nsz"}
-MOST_CHARGES = 2  # edges of the reference that a swap can remove
-# By how many temperatures a swap behind two steps may be too dear at first sight, to be looked at closely:
-BALANCED = 12  # by what its partners feel at once; 1 in 100 that would be made is lost
-MISSED = 5  # but for what a node feels twice
-SENDER_BITS = 15
+FAST = {"reassoc", "contract", "nnan", "nsz"}  # not "ninf": an edge that is forbidden costs infinitely much
+# Behind two steps a proposal is given up if it is dearer than what is accepted, by so many temperatures:
+MOST_AT_PARTNERS = 12  # by what its partners feel at once; few that would be made are lost
+MOST_FELT_ONCE = 5  # but for what a node feels twice
+SENDER_BITS = 15  # of how often a node stands in one list
 
 
 @njit(cache=True, inline="always")
 def activated(z, slope):  # type: ignore[no-untyped-def]
     """z, or slope * z below zero."""
     return max(z, slope * z)
+
+
+@njit(cache=True, inline="always")
+def most_returned(starts, reference, rule, penalty, a, b, c, d):  # type: ignore[no-untyped-def]
+    """What a swap gets back for the edges of the reference that it removes."""
+    if rule != CHARGE or penalty == 0:
+        return 0.0
+    return penalty * (is_edge(starts, reference, a, b) + is_edge(starts, reference, c, d))
 
 
 @njit(cache=True, fastmath=FAST)
@@ -84,7 +94,7 @@ def rewire_one_step(  # type: ignore[no-untyped-def] # noqa: C901, PLR0917
             if share_an_end(a, b, c, d):
                 continue
             most = most_accepted(state, temperature)
-            limit = most + MOST_CHARGES * penalty
+            limit = most + most_returned(starts, reference, rule, penalty, a, b, c, d)
             change = -(errors[a] + errors[b] + errors[c] + errors[d])
             # Partners send nearly the same: of them the neighbours feel little, so these come last.
             quad = ((a, b, d), (c, d, b), (b, a, c), (d, c, a))
@@ -205,17 +215,16 @@ def change_felt_twice(  # type: ignore[no-untyped-def] # noqa: C901
 @njit(cache=True, fastmath=FAST)
 def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR0915, PLR0917
     sums, vectors, factors, slope, errors, messages, maps, keep, receive, send, places, touched, steps,
-    starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs, reference, rule, penalty,
-    may_move, near, state, first, count, proposals, hottest, coldest,
+    gathered, squares, starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs, reference,
+    rule, penalty, may_move, near, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
     """The same for a layer behind two steps; the cost is sum_v ||errors_v||^2.
 
     `maps` are the rows of M^T, and of R^T below them where R is another one; `messages` are h M. `places` [n]
-    is -1 everywhere, before and after; `touched` and `steps` [n, k] are room for what a swap changes.
-    Most proposals are rejected at first sight; of those that are made nothing is approximated.
+    is -1 everywhere, before and after; `touched` and `steps` [n, k] are room for what a swap changes,
+    `gathered` [n, k] and `squares` [n] for what `gather` says of every node.
     """
     made, width = 0, errors.shape[1]
-    gathered, squares = np.empty_like(errors), np.empty(errors.shape[0])
     for node in range(errors.shape[0]):
         gather(starts, neighbours, receive, errors, node, gathered, squares)
     drawn = np.empty((3, AHEAD), dtype=np.int64)
@@ -236,9 +245,9 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
             if share_an_end(a, b, c, d):
                 continue
             most = most_accepted(state, temperature)
-            limit = most + MOST_CHARGES * penalty
+            limit = most + most_returned(starts, reference, rule, penalty, a, b, c, d)
             at_once = change_at_partners(errors, messages, receive, send, a, b, c, d)
-            if temperature > 0 and at_once > limit + BALANCED * temperature:
+            if temperature > 0 and at_once > limit + MOST_AT_PARTNERS * temperature:
                 continue
             # Node q loses one and gets node 3 - q.
             nodes, losing, getting = (a, b, c, d), (b, a, d, c), (d, c, b, a)
@@ -251,7 +260,7 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
                 errors, messages, keep, receive, send, gathered, squares, nodes, losing, getting, mapped, own,
                 of_four,
             )  # fmt: skip
-            if temperature > 0 and change > limit + MISSED * temperature:
+            if temperature > 0 and change > limit + MOST_FELT_ONCE * temperature:
                 continue
             if either_is_edge(starts, neighbours, a, b, c, d):
                 continue

@@ -55,7 +55,7 @@ def accepts(state, change, temperature):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def most_accepted(state, temperature):  # type: ignore[no-untyped-def]
-    """The largest change that `accepts` takes this time, drawn before the change is known."""
+    """The largest change to accept, as often as `accepts` does, drawn before the change is known."""
     uniform = (np.float64(random_bits(state) >> np.uint64(11)) + 0.5) * 2.0**-53
     return -temperature * math.log(uniform)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graph_metamers.graphs import loss_rewiring_kernel as kernel
+from graph_metamers.graphs import set_matching_kernel
 from graph_metamers.graphs.loss_rewiring import LayerSums, LossRewirer, SecondSums
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.graphs.rewiring import nearest_senders, shuffled
@@ -41,13 +42,20 @@ def layer_of(lists: NeighbourLists, *, slope: float, two_steps: bool, alike: boo
     return LayerSums(rest, vectors, factors, slope, target, second)
 
 
-def rewirer_of(layer, lists, *, near: bool, rule="forbid"):
+def rewirer_of(layer, lists, *, near: bool, rule="forbid", penalty=0.0):
     neighbours, edges = shuffled(lists, seed=1, reference_edges=rule)
     senders = (
         nearest_senders(layer.vectors.astype(np.float32)) if near else np.empty((NODES, 0), dtype=np.int32)
     )
     return LossRewirer(
-        layer, lists, seed=2, neighbours=neighbours, edges=edges, near=senders, reference_edges=rule
+        layer,
+        lists,
+        seed=2,
+        neighbours=neighbours,
+        edges=edges,
+        near=senders,
+        reference_edges=rule,
+        penalty=penalty,
     )
 
 
@@ -69,6 +77,7 @@ def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, 
 
     def noted(*arguments):
         kept["sums"], kept["errors"], kept["messages"] = arguments[0], arguments[4], arguments[5]
+        kept["gathered"], kept["squares"] = arguments[13], arguments[14]
         return original(*arguments)
 
     monkeypatch.setattr(kernel, name, noted)
@@ -81,6 +90,12 @@ def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, 
         assert kept["errors"] == pytest.approx(layer.at(lists, rewirer.neighbours) - layer.target, abs=1e-9)
         messages = layer.hidden(layer.sums_at(lists, rewirer.neighbours)) @ layer.second.sent
         assert kept["messages"] == pytest.approx(messages, abs=1e-9)
+        receive, owners = layer.second.receive, lists.owners
+        gathered, squares = np.zeros_like(messages), np.zeros(NODES)
+        np.add.at(gathered, owners, (receive[:, None] * kept["errors"])[rewirer.neighbours])
+        np.add.at(squares, owners, receive[rewirer.neighbours] ** 2)
+        assert kept["gathered"] == pytest.approx(gathered, abs=1e-9)
+        assert kept["squares"] == pytest.approx(squares, abs=1e-9)
 
 
 @pytest.mark.parametrize("alike", [False, True])
@@ -135,6 +150,48 @@ def test_without_temperature_the_error_only_falls(slope, two_steps, alike):
     errors = [rewirer.error, *(rewirer.error for _ in rewirer.anneal(Schedule(4000, 0.0, 0.0), chunk=400))]
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(errors))
     assert errors[-1] < 0.7 * errors[0]
+
+
+@pytest.mark.parametrize("two_steps", [False, True])
+def test_without_temperature_error_and_charges_only_fall_together(two_steps):
+    """Swaps that take edges of the reference away may raise the error by what these cost."""
+    lists = lists_of()
+    layer = layer_of(lists, slope=0.0, two_steps=two_steps)
+    penalty = 0.5 * layer.error(lists, shuffled(lists, seed=0)[0]) / NODES
+    rewirer = rewirer_of(layer, lists, near=False, rule="charge", penalty=penalty)
+    rewirer.neighbours[:], rewirer.edges[:] = lists.neighbours, lists.edges  # all charges, and no error
+    rewirer._twins[:] = lists.twins
+
+    def common() -> float:
+        return lists.kept(rewirer.neighbours) * len(lists.active) / 2
+
+    costs, errors = [rewirer.error + penalty * common()], [rewirer.error]
+    for _ in rewirer.anneal(Schedule(4000, 0.0, 0.0), chunk=100):
+        costs.append(rewirer.error + penalty * common())
+        errors.append(rewirer.error)
+    assert errors[0] == pytest.approx(0)
+    assert all(later <= earlier + 1e-9 for earlier, later in pairwise(costs))
+    assert max(errors) > 0
+    assert costs[-1] < costs[0]
+
+
+def test_what_partners_feel_at_once():
+    """A node with another neighbour and one that loses what the other gains, each by its own factor."""
+    random = np.random.default_rng(0)
+    errors, messages = random.normal(size=(2, 4, UNITS))
+    receive, send = random.uniform(0.5, 1.5, (2, 4))
+    gain = send[3] * messages[3] - send[1] * messages[1]
+    after = np.square(errors[0] + receive[0] * gain) + np.square(errors[2] - receive[2] * gain)
+    wanted = float((after - np.square(errors[0]) - np.square(errors[2])).sum())
+    assert kernel.change_at_partners(errors, messages, receive, send, 0, 1, 2, 3) == pytest.approx(wanted)
+
+
+def test_changes_are_accepted_as_often_as_metropolis_does():
+    state = np.array([3], dtype=np.uint64)
+    most = np.array([set_matching_kernel.most_accepted(state, 2.0) for _ in range(20_000)])
+    for change in (0.1, 1.0, 4.0):
+        assert (most >= change).mean() == pytest.approx(np.exp(-change / 2), abs=0.015)
+    assert set_matching_kernel.most_accepted(state, 0.0) == 0
 
 
 @pytest.mark.parametrize("rule", ["forbid", "free"])

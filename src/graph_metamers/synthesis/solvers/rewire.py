@@ -51,10 +51,10 @@ class Rewire:
     measured by what it changes at the matched layer (`neighbour_sums`), and swaps are annealed on the squared
     change of these sums: four nodes a swap, no evaluation. Where the layer is shown to be one sum over
     neighbours behind a ReLU or none, or a second such sum (`layer_sums`), a sixth of the proposals go this
-    way, `MOST_GUIDED` at most, and swaps are then annealed on the loss itself, which can be computed swap by
-    swap. Else a descent on the loss of the unmodified model follows, which makes swaps that its slope at the
-    present graph and each node's curvature call for. The graph with the lowest loss, evaluated by the
-    unmodified model, is the result.
+    way, at most `MOST_GUIDED` for each edge, and swaps are then annealed on the loss itself, which can be
+    computed swap by swap. Else a descent on the loss of the unmodified model follows, which makes swaps that
+    its slope at the present graph and each node's curvature call for. The graph with the lowest loss,
+    evaluated by the unmodified model, is the result.
 
     Where only some items have to match, every swap changes the neighbours of a node that reaches them. The
     other edges are `restored` after annealing as far as degrees allow; the descent begins there and changes
@@ -78,9 +78,9 @@ class Rewire:
     Ours. If the sums at every hop stay the same, so do all activations, for any message-passing model; where
     messages depend on sender and receiver together (attention), or are not added up (max), the sums are a
     guide. From 100 proposals an edge on, three in four are between edges whose ends send nearly the same
-    (undirected graphs). Time: some million proposals a second for sums of 20 numbers, a few on the loss
-    behind one step of messages (there are four times as many) and a bit less than one behind two; with a time
-    limit there are no more than fit. Memory: `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for
+    (undirected graphs). Time: a million proposals a second for sums of 20 numbers, on the loss some millions
+    behind one step of messages (there are four times as many) and one or two behind two; with a time limit
+    there are no more than fit. Memory: `BYTES_OF_A_SLOT` for each edge and direction, the sums, and for
     the descent a matrix of each node and hop; where these took more than a GiB there is none.
     """
 
