@@ -217,12 +217,8 @@ class LossRewirer:
         keep = second.keep * (1.0 if scale is None else scale)
         reading = (sums, layer.vectors, layer.factors, layer.slope, errors, messages, maps)
         factors = (keep, second.receive, second.send)
-        room = (
-            self._places,
-            self._touched,
-            *(np.empty_like(errors) for _ in range(2)),
-            np.empty(len(errors)),
-        )
+        steps, gathered, squares = np.empty_like(errors), np.empty_like(errors), np.empty(len(errors))
+        room = (self._places, self._touched, steps, gathered, squares)
         return int(kernel.rewire_two_steps(*reading, *factors, *room, *rewiring, *timing))
 
 
