@@ -12,6 +12,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,31 +49,20 @@ class Pair(NamedTuple):
 
 
 SHIPPED = gm.StraightThrough()
+# Of more settings that were tried: each of these was the best of its contender somewhere, or is its default.
 SETTINGS: dict[str, tuple[Any, ...]] = {
     "ours": ("as shipped",),
-    "straight-through": (
-        Pair(SHIPPED.learning_rate, SHIPPED.slope),
-        Pair(1.0, 0.01),
-        Pair(3.0, 0.01),
-        Pair(1.0, 0.1),
-    ),
-    "straight-through (paper)": (Pair(0.1, 1.0), Pair(0.3, 1.0), Pair(1.0, 1.0)),
+    "straight-through": (Pair(SHIPPED.learning_rate, SHIPPED.slope), Pair(1.0, 0.01), Pair(3.0, 0.01)),
+    "straight-through (paper)": (Pair(0.1, 1.0), Pair(0.3, 1.0)),
     "PRBCD": (
-        BlockSetting("empty", 20_000, 1e3),
         BlockSetting("empty", 20_000, 3e3),
         BlockSetting("empty", 20_000, 1e4),
         BlockSetting("empty", 40_000, 3e3),
-        BlockSetting("empty", 100_000, 1e3),
-        BlockSetting("random", 100_000, 1e3),
     ),
     "PRBCD (degrees kept)": (
-        BlockSetting("empty", 20_000, 1e3, 0.1),
         BlockSetting("empty", 20_000, 1e3, 0.3),
         BlockSetting("empty", 20_000, 3e3, 0.03),
         BlockSetting("empty", 20_000, 3e3, 0.1),
-        BlockSetting("empty", 40_000, 1e3, 0.1),
-        BlockSetting("empty", 40_000, 3e3, 0.1),
-        BlockSetting("empty", 40_000, 3e3, 0.3),
     ),
 }
 
@@ -227,28 +217,28 @@ def _runner(contender: str, cell: EdgeCell) -> Callable[[Any, float], tuple[Tens
 
 
 class Rhythm:
-    """Counts the steps of a search, to tell how many fit into a time: on that its learning rates depend."""
+    """Times of the steps of a search, to tell how many fit into a time: on that its learning rates depend."""
 
     def __init__(self) -> None:
-        self.began = self.first = self.last = 0.0
-        self.counted = 0
+        self.times: list[float] = []
+        self.began = 0.0
 
     def begin(self) -> None:
         """A search begins."""
-        self.began, self.counted = time.perf_counter(), 0
+        self.began, self.times = time.perf_counter(), []
 
     def __call__(self, _progress: object) -> None:
         """A step was made."""
-        self.last = time.perf_counter()
-        self.first = self.last if self.counted == 0 else self.first
-        self.counted += 1
+        self.times.append(time.perf_counter())
 
     def steps_in(self, seconds: float) -> int:
-        """Of a search like the last one, which before the first one is not known."""
-        if self.counted < 2:
+        """Of a search like the last one, whose first steps are slower; not known before it."""
+        if len(self.times) < 2:
             return UNLIMITED
-        step = (self.last - self.first) / (self.counted - 1)
-        return max(1, int((seconds - (self.first - self.began)) / step))
+        steps = [after - before for before, after in pairwise(self.times)]
+        return max(
+            1, int((seconds - (self.times[0] - self.began)) / statistics.median(steps[len(steps) // 2 :]))
+        )
 
 
 def _prbcd(cell: EdgeCell, setting: BlockSetting, seconds: float) -> tuple[Tensor, int]:

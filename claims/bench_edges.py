@@ -87,6 +87,7 @@ def _terms(judge: Judge, name: str, cell: dict[str, Any], seconds: float) -> Non
         "as many edges as the reference, none of its own",
         seconds >= 60
         and cell["ours"]["seconds"] <= 1.03 * seconds
+        and min(one["seconds"] for one in peers) >= 0.8 * seconds
         and all(one["edges"] == one["reference_edges"] and not one["common"] for one in peers)
         and cell["PRBCD (degrees kept)"]["degrees_kept"] == 1,
     )
