@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import shutil
@@ -30,20 +31,26 @@ BUDGET = gm.Budget(steps=400)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "models", nargs="*", default=list(SHARES), help=f"of {', '.join(SHARES)}; all of them"
+    )
+    chosen = parser.parse_args().models
     judge = Judge(f"structure: Cora, hidden 16, one start, {torch.get_num_threads()} thread")
     dataset = require_cora(judge)
-    shutil.rmtree(FOLDER, ignore_errors=True)
     compile_kernels("structure")
-    figures = {}
-    for architecture, bound in SHARES.items():
+    for architecture in chosen:
+        bound, figures = SHARES[architecture], {}
+        for seed in SEEDS:
+            shutil.rmtree(FOLDER / f"{architecture}-{seed}", ignore_errors=True)
         models = [trained(dataset, architecture, seed, FOLDER) for seed in SEEDS]
         for layer in LAYERS:
             rows = [_search(judge, dataset, made, layer) for made in models]
             _judge_rows(judge, f"{architecture} {layer}", rows, bound)
             if architecture == "gcn":
                 _judge_agreement(judge, layer, rows)
-            figures[f"{architecture} {layer}"] = rows
-    (FOLDER / "figures.json").write_text(json.dumps(figures, indent=1))
+            figures[layer] = rows
+        (FOLDER / f"{architecture}.json").write_text(json.dumps(figures, indent=1))
     judge.finish()
 
 
