@@ -143,12 +143,10 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_second_time_takes_seconds(uninterrupted):
-    before = os.times().children_user
+def test_the_second_time_nothing_is_computed(uninterrupted):
+    """In how many seconds is measured by claims/studies.py: a busy machine takes more of them."""
     told = ended(drive(uninterrupted))
     assert (told["computed"], told["found"]) == (0, 16)
-    # Of a processor: on the clock others count too, and claims/studies.py does that on a quiet machine.
-    assert os.times().children_user - before <= 10
 
 
 @pytest.mark.slow
