@@ -5,7 +5,7 @@ layer. Nothing of it is changed but two things: pairs of the reference are taken
 it stops when its time is over. It may begin at a random graph, or with no edge at all and as many flips as
 the reference has edges; the second keeps their number, and degrees only by chance.
 
-With `degrees` it is held to the terms that ours keeps: deviations from the reference's degrees cost something
+With a `degree_cost` it is held to the terms that ours keeps: deviations from the reference's degrees cost something
 all along, and of its last block the edges are taken in the order of their weights as far as degrees allow
 (`DegreeKeeper`), instead of the largest ones.
 """
@@ -41,6 +41,10 @@ class BlockSetting:
     block: int
     rate: float
     degree_cost: float | None = None  # in activation losses, see `deviation`; `None`: any degrees
+
+    def __post_init__(self) -> None:
+        if self.degree_cost is not None and self.start != "empty":
+            raise ValueError(f"start must be 'empty' where degrees are kept, got {self.start!r}")
 
     def __str__(self) -> str:
         kept = "" if self.degree_cost is None else f", other degrees cost {self.degree_cost:g}"

@@ -66,9 +66,8 @@ def test_block_descent_can_be_held_to_degrees(cell, tmp_path):
     dataset, path = gm.load_dataset("csbm"), tmp_path / "model.safetensors"
     gm.save_model(gm.build_model("gcn", dataset, hidden_channels=8), path)
     one = contenders.EdgeCell("csbm", path, "act.0")
-    found, epochs = contenders._prbcd(one, contenders.BlockSetting("empty", 8000, 1000.0, 0.1), 6.0)
+    found, _epochs = contenders._prbcd(one, contenders.BlockSetting("empty", 8000, 1000.0, 0.1), 6.0)
     told = one.judge(found)
-    assert epochs > 10
     assert told["degrees_kept"] == 1
     assert told["edges"] == told["reference_edges"]
     assert told["loss"] < one.random_losses()["random_loss"]
