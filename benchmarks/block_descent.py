@@ -5,9 +5,9 @@ layer. Nothing of it is changed but two things: pairs of the reference are taken
 it stops when its time is over. It may begin at a random graph, or with no edge at all and as many flips as
 the reference has edges; the second keeps their number, and degrees only by chance.
 
-With a `degree_cost` it is held to the terms that ours keeps: deviations from the reference's degrees cost something
-all along, and of its last block the edges are taken in the order of their weights as far as degrees allow
-(`DegreeKeeper`), instead of the largest ones.
+With a `degree_cost` it is held to the terms that ours keeps: deviations from the reference's degrees cost
+something all along, and of its last block the edges are taken in the order of their weights as far as degrees
+allow (`DegreeKeeper`), instead of the largest ones.
 """
 
 from __future__ import annotations
