@@ -120,3 +120,41 @@ def test_growth_is_measured_on_a_graph_that_the_search_improves(monkeypatch):
     pairs = edge_growth.drawn_edges(400, 2000)
     assert len({tuple(sorted(pair)) for pair in pairs.T.tolist()}) == 2000
     assert edge_growth.exponent([10, 100, 1000], [2, 20, 200]) == pytest.approx(1)
+
+
+def cells_of(losses):
+    """Cells of Cora's first layer in which all peers but the last reach 3 times our loss, it 2.9 times."""
+    peers = ("straight-through", "straight-through (paper)", "PRBCD")
+    return [
+        {
+            "dataset": "cora",
+            "layer": "act.0",
+            "seed": seed,
+            "ours": {"loss": loss, "degrees_kept": 1.0},
+            **{peer: {"loss": 3 * loss, "degrees_kept": 0.2} for peer in peers},
+            "PRBCD (degrees kept)": {"loss": 2.9 * loss, "degrees_kept": 1.0},
+        }
+        for seed, loss in enumerate(losses)
+    ]
+
+
+def test_the_bench_closes_with_ratios_of_mean_losses(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    edges = importlib.import_module("edges")
+    cells = cells_of([0.01, 0.02, 0.06])
+    cells[0]["PRBCD"]["loss"] += 0.009  # a mean of ratios would be 3.3
+    first, second = edges.closing({"cells": cells, "refused": {"gat": {"PRBCD": "takes no weights"}}})
+    assert first == (
+        "cora act.0: mean loss 0.03000; straight-through 3.0x, straight-through (paper) 3.0x, PRBCD 3.1x, "
+        "PRBCD (degrees kept) 2.9x"
+    )
+    assert second == "gat: no peer; PRBCD: takes no weights"
+
+
+@pytest.mark.parametrize("trainings", [2, 3])
+def test_a_peer_within_three_times_our_loss_fails_the_claim(trainings, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(FOLDER.parent / "claims"))
+    judging, bench_edges = (importlib.import_module(name) for name in ("judging", "bench_edges"))
+    bench_edges._ratios(judging.Judge("peers"), "act.0", cells_of([0.25] * trainings))
+    verdicts = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert verdicts == (["PASS"] * 3 + ["FAIL"] if trainings == 3 else ["FAIL"])

@@ -120,7 +120,7 @@ class LossRewirer:
     neighbours, edges
         Lists to begin with.
     near
-        Nodes that send nearly what each one does, int32 [n, m], m >= 0; see `Rewirer.near`.
+        Nodes of the same graph that send nearly what each one does, int32 [n, m], m >= 0; see `Rewirer.near`.
     reference_edges, penalty
         As in `RewiringProblem`; the penalty is in units of the squared error.
 

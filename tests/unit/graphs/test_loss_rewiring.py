@@ -44,9 +44,10 @@ def layer_of(lists: NeighbourLists, *, slope: float, two_steps: bool, alike: boo
 
 def rewirer_of(layer, lists, *, near: bool, rule="forbid", penalty=0.0):
     neighbours, edges = shuffled(lists, seed=1, reference_edges=rule)
-    senders = (
-        nearest_senders(layer.vectors.astype(np.float32)) if near else np.empty((NODES, 0), dtype=np.int32)
-    )
+    if near:
+        senders = nearest_senders(layer.vectors.astype(np.float32), lists.graphs)
+    else:
+        senders = np.empty((NODES, 0), dtype=np.int32)
     return LossRewirer(
         layer,
         lists,
@@ -214,6 +215,26 @@ def test_degrees_stay_and_no_edge_is_doubled(two_steps, rule):
     if rule == "forbid":
         common = edges & set(map(tuple, before.T))
         assert len(common) <= 4 + 2  # loops, and what no swap could move
+
+
+@pytest.mark.parametrize("two_steps", [False, True])
+def test_protected_edges_and_graphs_of_a_batch_stay(two_steps):
+    """Two graphs without an edge between them; nodes that send nearly the same are in either."""
+    half = np.array(list(nx.barabasi_albert_graph(NODES // 2, 2, seed=0).edges)).T
+    pairs = np.concatenate([half, half + NODES // 2], axis=1)
+    edge_index = np.concatenate([pairs, pairs[::-1]], axis=1)
+    fixed = np.isin(np.arange(edge_index.shape[1]) % pairs.shape[1], [0, 5, 40])
+    graphs = np.repeat([0, 1], NODES // 2)
+    lists = NeighbourLists.of(edge_index, NODES, directed=False, fixed=fixed, graphs=graphs)
+    layer = layer_of(lists, slope=0.0, two_steps=two_steps)
+    rewirer = rewirer_of(layer, lists, near=True, rule="free")
+    for _ in rewirer.anneal(Schedule(5000, 1e9, 1e9)):
+        pass
+    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    assert rewirer.accepted > 500
+    assert np.array_equal(graphs[after[0]], graphs[after[1]])
+    assert np.array_equal(after[:, fixed], edge_index[:, fixed])
+    assert np.array_equal(np.bincount(after[1]), np.bincount(edge_index[1]))
 
 
 def test_the_same_seed_gives_the_same_graph():

@@ -222,6 +222,13 @@ def test_a_search_that_found_nothing_says_how_far_it_came():
     assert found.message == gm.Status.CONVERGED.message
 
 
+def test_the_guide_gets_a_sixth_of_the_proposals_but_no_more_than_500_an_edge():
+    graph, options = drawn(), {"vary": "structure", "tolerance": 0.0, "budget": gm.Budget(steps=60)}
+    for each, guided in ((600, 100), (3600, 500)):
+        metamer = gm.generate(BASIC["gcn"](), graph, "output", solver=gm.Rewire(proposals=each), **options)
+        assert metamer.config["findings"]["proposals"] == (each + guided) * graph.num_edges
+
+
 def test_searches_for_pairs_of_nodes_and_for_features_too_say_how_far_they_came():
     graph, options = drawn(), {"tolerance": 0.0, "budget": gm.Budget(steps=60)}
     solver = gm.InTurn(gm.Rewire(proposals=20))
