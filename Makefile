@@ -66,7 +66,7 @@ bench: $(VENV)/.installed-bench  ## Compare the search with its peers, side by s
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/plots.py
 
-bench-edges: $(VENV)/.installed-bench  ## The same for searches of other edges (an hour)
+bench-edges: $(VENV)/.installed-bench  ## The same for searches of other edges (an hour and a half)
 	$(BIN)/python benchmarks/edge_growth.py
 	$(BIN)/python benchmarks/edges.py
 	$(BIN)/python benchmarks/edge_plots.py

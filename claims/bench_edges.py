@@ -47,8 +47,9 @@ def _growth(judge: Judge, told: dict[str, Any]) -> None:
     judge.claim(f"peak {peak:.1f} GiB <= 12", peak <= 12)
     for one in sizes:
         own = one["proposals"] / one["processor_seconds"] / 1e6
+        turns = ", ".join(f"{seconds:.1f}" for seconds in one["all_seconds"])
         judge.note(
-            f"{one['edges']:,} edges: {own:.2f} million proposals a second of a processor; "
+            f"{one['edges']:,} edges: {turns} s; {own:.2f} million proposals a second of a processor; "
             f"cost {one['cost']:.3g}, of the random graph {one['cost_of_random']:.3g} "
             f"(share {one['share']:.3f})"
         )

@@ -158,3 +158,10 @@ def test_a_peer_within_three_times_our_loss_fails_the_claim(trainings, monkeypat
     bench_edges._ratios(judging.Judge("peers"), "act.0", cells_of([0.25] * trainings))
     verdicts = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
     assert verdicts == (["PASS"] * 3 + ["FAIL"] if trainings == 3 else ["FAIL"])
+
+
+def test_growth_tells_the_run_with_the_median_time(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    edge_growth = importlib.import_module("edge_growth")
+    runs = [{"seconds": seconds, "cost": cost} for seconds, cost in ((3.0, "c"), (9.0, "d"), (5.0, "e"))]
+    assert edge_growth._median(runs) == {"seconds": 5.0, "cost": "e", "all_seconds": [3.0, 9.0, 5.0]}

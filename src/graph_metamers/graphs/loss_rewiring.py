@@ -209,15 +209,19 @@ class LossRewirer:
         if second is None:
             known = (sums, layer.target, layer.vectors, layer.factors, layer.slope)
             return int(kernel.rewire_one_step(*known, *rewiring, *timing))
-        errors = layer.at(lists, self.neighbours) - second.target
+        residuals = layer.at(lists, self.neighbours) - second.target
         messages = layer.hidden(sums) @ second.sent
         scale = _multiple(second.own, second.sent)
         maps = np.concatenate([second.sent, second.own], axis=1) if scale is None else second.sent
         maps = np.ascontiguousarray(maps.T)
         keep = second.keep * (1.0 if scale is None else scale)
-        reading = (sums, layer.vectors, layer.factors, layer.slope, errors, messages, maps)
+        reading = (sums, layer.vectors, layer.factors, layer.slope, residuals, messages, maps)
         factors = (keep, second.receive, second.send)
-        steps, gathered, squares = np.empty_like(errors), np.empty_like(errors), np.empty(len(errors))
+        steps, gathered, squares = (
+            np.empty_like(residuals),
+            np.empty_like(residuals),
+            np.empty(len(residuals)),
+        )
         room = (self._places, self._touched, steps, gathered, squares)
         return int(kernel.rewire_two_steps(*reading, *factors, *room, *rewiring, *timing))
 

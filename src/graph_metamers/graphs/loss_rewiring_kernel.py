@@ -129,63 +129,63 @@ def step_of_node(sums, vectors, factor, slope, maps, node, dropped, taken, z, ch
 
 
 @njit(cache=True, fastmath=FAST)
-def gather(starts, neighbours, receive, errors, node, gathered, squares):  # type: ignore[no-untyped-def]
-    """sum_{w in N(v)} f_w errors_w of a node v, into gathered[v], and sum_w f_w^2, into squares[v]."""
-    for k in range(errors.shape[1]):
+def gather(starts, neighbours, receive, residuals, node, gathered, squares):  # type: ignore[no-untyped-def]
+    """sum_{w in N(v)} f_w residuals_w of a node v, into gathered[v], and sum_w f_w^2, into squares[v]."""
+    for k in range(residuals.shape[1]):
         gathered[node, k] = 0.0
     squares[node] = 0.0
     for slot in range(starts[node], starts[node + 1]):
         there = neighbours[slot]
         squares[node] += receive[there] * receive[there]
-        for k in range(errors.shape[1]):
-            gathered[node, k] += receive[there] * errors[there, k]
+        for k in range(residuals.shape[1]):
+            gathered[node, k] += receive[there] * residuals[there, k]
 
 
 @njit(cache=True, fastmath=FAST, inline="always")
-def change_at_partners(errors, messages, receive, send, a, b, c, d):  # type: ignore[no-untyped-def]
+def change_at_partners(residuals, messages, receive, send, a, b, c, d):  # type: ignore[no-untyped-def]
     """What a and c alone feel if they exchange their neighbours b and d, and these send what they did."""
     change = 0.0
-    for k in range(errors.shape[1]):
+    for k in range(residuals.shape[1]):
         gain = send[d] * messages[d, k] - send[b] * messages[b, k]
-        change += receive[a] * gain * (2 * errors[a, k] + receive[a] * gain)
-        change -= receive[c] * gain * (2 * errors[c, k] - receive[c] * gain)
+        change += receive[a] * gain * (2 * residuals[a, k] + receive[a] * gain)
+        change -= receive[c] * gain * (2 * residuals[c, k] - receive[c] * gain)
     return change
 
 
 @njit(cache=True, fastmath=FAST, inline="always")
 def change_felt_once(  # type: ignore[no-untyped-def]
-    errors, messages, keep, receive, send, gathered, squares, nodes, losing, getting, mapped, own, steps
+    residuals, messages, keep, receive, send, gathered, squares, nodes, losing, getting, mapped, own, of_four
 ):
     """What a swap changes the squared error by, as if no node were sent to by two of its four.
 
     What neighbours of a node feel is known from `gathered` without looking at them. What the four themselves
-    are sent by their new neighbours goes into `steps` [4, k].
+    are sent by their new neighbours goes into `of_four` [4, k].
     """
     change = 0.0
     for q in range(4):
         node, dropped, taken, other = nodes[q], losing[q], getting[q], 3 - q
         size = send[node] * receive[dropped]
         felt = send[node] * send[node] * (squares[node] - receive[dropped] * receive[dropped])
-        for k in range(errors.shape[1]):
+        for k in range(residuals.shape[1]):
             gained = send[taken] * (messages[taken, k] + mapped[other, k])
             step = keep[node] * mapped[q, own + k]
             step += receive[node] * (gained - send[dropped] * messages[dropped, k])
-            steps[q, k] = step
-            change += step * (2 * errors[node, k] + step)
-            around = send[node] * gathered[node, k] - size * errors[dropped, k]
+            of_four[q, k] = step
+            change += step * (2 * residuals[node, k] + step)
+            around = send[node] * gathered[node, k] - size * residuals[dropped, k]
             change += mapped[q, k] * (2 * around + felt * mapped[q, k])
     return change
 
 
 @njit(cache=True, fastmath=FAST)
 def change_felt_twice(  # type: ignore[no-untyped-def] # noqa: C901
-    starts, neighbours, receive, send, nodes, losing, mapped, steps, senders
+    starts, neighbours, receive, send, nodes, losing, mapped, of_four, senders
 ):
     """What is missing there: products of what two of the four send to the same node, or send to each other.
 
     `senders` [n] is 0 everywhere, before and after: how often each of the four sends to a node, side by side.
     """
-    missing, width = 0.0, steps.shape[1]
+    missing, width = 0.0, of_four.shape[1]
     for q in range(4):
         node = nodes[q]
         for slot in range(starts[node], starts[node + 1]):
@@ -205,7 +205,7 @@ def change_felt_twice(  # type: ignore[no-untyped-def] # noqa: C901
             for r in range(4):
                 if nodes[r] == there:
                     for k in range(width):
-                        missing += scale * steps[r, k] * mapped[q, k]
+                        missing += scale * of_four[r, k] * mapped[q, k]
     for q in range(4):
         for slot in range(starts[nodes[q]], starts[nodes[q] + 1]):
             senders[neighbours[slot]] = 0
@@ -214,23 +214,23 @@ def change_felt_twice(  # type: ignore[no-untyped-def] # noqa: C901
 
 @njit(cache=True, fastmath=FAST)
 def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR0915, PLR0917
-    sums, vectors, factors, slope, errors, messages, maps, keep, receive, send, places, touched, steps,
+    sums, vectors, factors, slope, residuals, messages, maps, keep, receive, send, places, touched, steps,
     gathered, squares, starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs, reference,
     rule, penalty, may_move, near, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
-    """The same for a layer behind two steps; the cost is sum_v ||errors_v||^2.
+    """The same for a layer behind two steps; the cost is sum_v ||residuals_v||^2.
 
     `maps` are the rows of M^T, and of R^T below them where R is another one; `messages` are h M. `places` [n]
     is -1 everywhere, before and after; `touched` and `steps` [n, k] are room for what a swap changes,
     `gathered` [n, k] and `squares` [n] for what `gather` says of every node.
     """
-    made, width = 0, errors.shape[1]
-    for node in range(errors.shape[0]):
-        gather(starts, neighbours, receive, errors, node, gathered, squares)
+    made, width = 0, residuals.shape[1]
+    for node in range(residuals.shape[0]):
+        gather(starts, neighbours, receive, residuals, node, gathered, squares)
     drawn = np.empty((3, AHEAD), dtype=np.int64)
     z, changes, mapped = np.empty((4, sums.shape[1])), np.empty(sums.shape[1]), np.empty((4, maps.shape[0]))
     own = maps.shape[0] - width  # where h R begins
-    of_four, senders = np.empty((4, width)), np.zeros(errors.shape[0], dtype=np.int64)
+    of_four, senders = np.empty((4, width)), np.zeros(residuals.shape[0], dtype=np.int64)
     for begun in range(0, count, AHEAD):
         size = min(AHEAD, count - begun)
         draw_swaps(
@@ -246,7 +246,7 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
                 continue
             most = most_accepted(state, temperature)
             limit = most + most_returned(starts, reference, rule, penalty, a, b, c, d)
-            at_once = change_at_partners(errors, messages, receive, send, a, b, c, d)
+            at_once = change_at_partners(residuals, messages, receive, send, a, b, c, d)
             if temperature > 0 and at_once > limit + MOST_AT_PARTNERS * temperature:
                 continue
             # Node q loses one and gets node 3 - q.
@@ -257,8 +257,8 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
                     sums, vectors, factors[node], slope, maps, node, dropped, taken, z, changes, mapped, q
                 )
             change = change_felt_once(
-                errors, messages, keep, receive, send, gathered, squares, nodes, losing, getting, mapped, own,
-                of_four,
+                residuals, messages, keep, receive, send, gathered, squares, nodes, losing, getting, mapped,
+                own, of_four,
             )  # fmt: skip
             if temperature > 0 and change > limit + MOST_FELT_ONCE * temperature:
                 continue
@@ -297,7 +297,7 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
                 node = touched[place]
                 places[node] = -1
                 for k in range(width):
-                    errors[node, k] += steps[place, k]
+                    residuals[node, k] += steps[place, k]
             for q in range(4):
                 node = nodes[q]
                 sums[node] = z[q]
@@ -310,6 +310,6 @@ def rewire_two_steps(  # type: ignore[no-untyped-def] # noqa: C901, PLR0912, PLR
                     for k in range(width):
                         gathered[neighbours[slot], k] += receive[node] * steps[place, k]
             for node in nodes:
-                gather(starts, neighbours, receive, errors, node, gathered, squares)
+                gather(starts, neighbours, receive, residuals, node, gathered, squares)
             made += 1
     return made

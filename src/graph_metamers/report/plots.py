@@ -54,6 +54,8 @@ class Plot:
         Its legend, which is not plotly's.
     data
         JSON that is safe inside a script element.
+    is_tall
+        Whether it needs more height than others, as for a long legend of plotly's.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Plot:
     alt: str
     legend: tuple[LegendEntry, ...]
     data: Markup
+    is_tall: bool = False
 
 
 def plot(
@@ -72,9 +75,10 @@ def plot(
     alt: str,
     caption: str = "",
     legend: Sequence[LegendEntry] = (),
+    is_tall: bool = False,
 ) -> Plot:
     """Make a plotly figure ready for the page."""
-    return Plot(identifier, heading, caption, alt, tuple(legend), script_json(pio.to_json(figure)))
+    return Plot(identifier, heading, caption, alt, tuple(legend), script_json(pio.to_json(figure)), is_tall)
 
 
 def script_json(json: str) -> Markup:

@@ -32,6 +32,7 @@ MEASURES = tuple(LABELS)
 DASHES = ("solid", "dash", "dot", "dashdot")
 SHORTEST_TICK_LINE, LONGEST_TICK_LINE = 8, 14
 TICK_CHARACTERS = 130  # that fit side by side under a figure
+MOST_AT_USUAL_HEIGHT = 10  # lines whose legend leaves enough of it
 MOST_LINES = len(SERIES) * len(DASHES)
 """A figure with more lines is not drawn; the table has them."""
 
@@ -127,7 +128,7 @@ def question_plots(answer: Answer) -> list[Plot]:
                     level_figure(lines, levels, AXES[measure], is_share=measure != EXCESS),
                     heading=f"{LABELS[measure]}: {dataset}, other {'edges' if vary == 'structure' else vary}",
                     alt=_in_words(lines, measure != EXCESS),
-                    caption="",
+                    is_tall=len(lines) > MOST_AT_USUAL_HEIGHT,
                 )
             )
     return plots

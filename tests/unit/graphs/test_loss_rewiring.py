@@ -77,7 +77,7 @@ def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, 
     original = getattr(kernel, name)
 
     def noted(*arguments):
-        kept["sums"], kept["errors"], kept["messages"] = arguments[0], arguments[4], arguments[5]
+        kept["sums"], kept["residuals"], kept["messages"] = arguments[0], arguments[4], arguments[5]
         kept["gathered"], kept["squares"] = arguments[13], arguments[14]
         return original(*arguments)
 
@@ -88,12 +88,14 @@ def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, 
     assert rewirer.accepted > 500
     assert kept["sums"] == pytest.approx(layer.sums_at(lists, rewirer.neighbours), abs=1e-9)
     if two_steps:
-        assert kept["errors"] == pytest.approx(layer.at(lists, rewirer.neighbours) - layer.target, abs=1e-9)
+        assert kept["residuals"] == pytest.approx(
+            layer.at(lists, rewirer.neighbours) - layer.target, abs=1e-9
+        )
         messages = layer.hidden(layer.sums_at(lists, rewirer.neighbours)) @ layer.second.sent
         assert kept["messages"] == pytest.approx(messages, abs=1e-9)
         receive, owners = layer.second.receive, lists.owners
         gathered, squares = np.zeros_like(messages), np.zeros(NODES)
-        np.add.at(gathered, owners, (receive[:, None] * kept["errors"])[rewirer.neighbours])
+        np.add.at(gathered, owners, (receive[:, None] * kept["residuals"])[rewirer.neighbours])
         np.add.at(squares, owners, receive[rewirer.neighbours] ** 2)
         assert kept["gathered"] == pytest.approx(gathered, abs=1e-9)
         assert kept["squares"] == pytest.approx(squares, abs=1e-9)
@@ -109,12 +111,12 @@ def test_what_a_swap_is_said_to_change_is_what_it_changes(slope, alike):
     layer = layer_of(lists, slope=slope, two_steps=True, alike=alike)
     second, neighbours = layer.second, shuffled(lists, seed=1)[0]
     owners, twins, random = lists.owners, lists.twins_of(neighbours), np.random.default_rng(0)
-    sums, errors = layer.sums_at(lists, neighbours), layer.at(lists, neighbours) - layer.target
+    sums, residuals = layer.sums_at(lists, neighbours), layer.at(lists, neighbours) - layer.target
     maps = np.ascontiguousarray(np.concatenate([second.sent, second.own], axis=1).T)
-    gathered, squares, senders = np.empty_like(errors), np.empty(NODES), np.zeros(NODES, dtype=np.int64)
+    gathered, squares, senders = np.empty_like(residuals), np.empty(NODES), np.zeros(NODES, dtype=np.int64)
     for node in range(NODES):
-        kernel.gather(lists.starts, neighbours, second.receive, errors, node, gathered, squares)
-    known = (errors, layer.hidden(sums) @ second.sent, second.keep, second.receive, second.send)
+        kernel.gather(lists.starts, neighbours, second.receive, residuals, node, gathered, squares)
+    known = (residuals, layer.hidden(sums) @ second.sent, second.keep, second.receive, second.send)
     z, changes = np.empty((4, WIDTH)), np.empty(WIDTH)
     mapped, steps = np.empty((4, 2 * UNITS)), np.empty((4, UNITS))
     tried = twice = 0
