@@ -13,6 +13,17 @@ from graph_metamers.graphs.prefetching import LINE, prefetch
 from graph_metamers.graphs.set_matching_kernel import random_below
 
 ANY_EVERY = 4  # every so many proposals are between any two edges
+SHORT = 16  # slots of a list that need not be shorter
+IN_TURN_FROM = 2**18  # slots; what fewer of them need is in the caches in any order
+PART = 2**16  # slots of which partners are drawn at a time; what they need fits the caches
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly however many there are
+
+
+@njit(cache=True)
+def has_shorter_list(starts, node, other):  # type: ignore[no-untyped-def]
+    """Whether it pays to look through the list of `node` and not of `other`, whose length is known."""
+    length = starts[other + 1] - starts[other]
+    return length > SHORT and length > starts[node + 1] - starts[node]
 
 
 @njit(cache=True)
@@ -25,6 +36,12 @@ def draw_partner(  # type: ignore[no-untyped-def]
     """
     if near.shape[1] == 0 or number % ANY_EVERY == 0:
         return pool[first + random_below(state, size)]
+    return draw_near(node, starts, may_move, near, state)
+
+
+@njit(cache=True)
+def draw_near(node, starts, may_move, near, state):  # type: ignore[no-untyped-def]
+    """A slot of a node that sends about the same, or -1."""
     other = near[node, random_below(state, near.shape[1])]
     degree = starts[other + 1] - starts[other]
     if degree == 0:
@@ -56,6 +73,30 @@ def draw_swaps(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def draw_in_turn(  # type: ignore[no-untyped-def]
+    drawn, count, number, starts, twins, owners, wanted, pool, may_move, near, state
+):
+    """As `draw_swaps` for a large graph: every wanted slot has its turn, in the order of the lists.
+
+    Partners are from a part of the pool that moves along, and is elsewhere whenever all had their turn: so
+    all pairs are as likely as others, and half of what a proposal reads is what the one before it has read.
+    `number` counts from the start of the search.
+    """
+    some_wanted, size, part = wanted.shape[0] < pool.shape[0], pool.shape[0], min(PART, pool.shape[0])
+    for i in range(count):
+        drawn[0, i] = wanted[(number + i) % wanted.shape[0]]
+        drawn[1, i] = random_below(state, 2) if some_wanted else 0
+    for i in range(count):
+        turn, place = divmod(number + i, wanted.shape[0])
+        if near.shape[1] == 0 or (turn + place) % ANY_EVERY == 0:
+            first = int(((turn + 0.5) * GOLDEN % 1.0 + place / wanted.shape[0]) * size)
+            drawn[2, i] = pool[(first + random_below(state, part)) % size]
+        else:
+            node = owners[twins[drawn[0, i]] if drawn[1, i] == 1 else drawn[0, i]]
+            drawn[2, i] = draw_near(node, starts, may_move, near, state)
+
+
+@njit(cache=True)
 def fetch_rows(  # type: ignore[no-untyped-def]
     drawn, count, rows, weights, starts, neighbours, twins, owners, edges
 ):
@@ -82,8 +123,8 @@ def fetch_lists(  # type: ignore[no-untyped-def]
     for i in range(count):
         s, t = drawn[0, i], max(0, drawn[2, i])
         for node, other in ((owners[s], neighbours[t]), (owners[t], neighbours[s])):
-            if starts[node + 1] - starts[node] > starts[other + 1] - starts[other]:
-                node = other  # noqa: PLW2901 (the shorter list, as `is_edge`)
+            if has_shorter_list(starts, other, node):
+                node = other  # noqa: PLW2901 (as `is_edge`)
             for place in (starts[node], min(starts[node] + step, starts[node + 1] - 1)):
                 prefetch(neighbours, place)
                 if rule != 0:  # else nobody asks for edges of the reference

@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from graph_metamers.graphs.rewiring_draws_kernel import draw_partner, draw_swaps, fetch_lists, fetch_rows
+from graph_metamers.graphs.rewiring_draws_kernel import (
+    IN_TURN_FROM,
+    draw_in_turn,
+    draw_partner,
+    draw_swaps,
+    fetch_lists,
+    fetch_rows,
+    has_shorter_list,
+)
 from graph_metamers.graphs.set_matching_kernel import (
     COOL_EVERY,
     accepts,
@@ -34,8 +42,8 @@ def holds(starts, neighbours, node, other):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def is_edge(starts, neighbours, node, other):  # type: ignore[no-untyped-def]
-    """Whether two nodes of an undirected graph are joined; looks through the shorter list."""
-    if starts[node + 1] - starts[node] > starts[other + 1] - starts[other]:
+    """Whether two nodes of an undirected graph are joined."""
+    if has_shorter_list(starts, other, node):
         node, other = other, node
     return holds(starts, neighbours, node, other)
 
@@ -139,11 +147,17 @@ def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
     # AHEAD of them are drawn first, their memory is asked for, and then each is judged by what is there.
     accepted = 0
     drawn = np.empty((3, AHEAD), dtype=np.int64)
+    in_turn = wanted.shape[0] >= IN_TURN_FROM and bounds.shape[0] == 2
     for begun in range(0, count, AHEAD):
         size = min(AHEAD, count - begun)
-        draw_swaps(
-            drawn, size, begun, starts, twins, owners, wanted, pool, bounds, graphs, may_move, near, state
-        )
+        if in_turn:
+            draw_in_turn(
+                drawn, size, first + begun, starts, twins, owners, wanted, pool, may_move, near, state
+            )
+        else:
+            draw_swaps(
+                drawn, size, begun, starts, twins, owners, wanted, pool, bounds, graphs, may_move, near, state
+            )
         fetch_rows(drawn, size, rows, weights, starts, neighbours, twins, owners, edges)
         fetch_lists(drawn, size, starts, neighbours, twins, owners, edges, reference, rule)
         temperature = temperature_at(first + begun, proposals, hottest, coldest)

@@ -10,6 +10,7 @@ import pytest
 
 import graph_metamers as gm
 from graph_metamers.graphs import rewiring
+from graph_metamers.graphs import rewiring_draws_kernel as draws
 from graph_metamers.graphs.neighbour_lists import NeighbourLists
 from graph_metamers.graphs.rewiring import (
     NEAREST,
@@ -404,3 +405,77 @@ def test_nearest_senders_of_several_graphs_are_those_of_each():
         alone = nodes[nearest_senders(vectors[nodes])] if len(nodes) > 1 else nodes[:, None]
         for row, node in enumerate(nodes):
             assert set(found[node]) == set(alone[row])
+
+
+def test_large_graphs_are_rewired_in_turn_and_stay_valid():
+    """Enough slots that edges are taken in their order; some protected, some nodes wanted."""
+    generator, n = np.random.default_rng(0), 60_000
+    ends = generator.integers(n, size=(2, 280_000))
+    places = np.stack(np.divmod(np.unique(n * ends[0] + ends[1]), n))
+    places = places[:, places[0] < places[1]]
+    edge_index = np.concatenate([places, places[::-1]], axis=1)
+    protected = generator.random(places.shape[1]) < 0.01
+    fixed = np.concatenate([protected, protected])
+    lists = NeighbourLists.of(edge_index, n, directed=False, fixed=fixed)
+    assert draws.IN_TURN_FROM < len(lists.wanted) < len(lists.owners)
+    vectors = generator.normal(size=(n, 4)).astype(np.float32)
+    neighbours, edges = shuffled(lists, seed=1, reference_edges="forbid")
+    problem = RewiringProblem(lists, [vectors], np.ones((n, 1)), "forbid")
+    rewirer = Rewirer(problem, seed=0, neighbours=neighbours, edges=edges)
+    before = rewirer.cost
+    for _ in rewirer.anneal(Schedule(5 * len(lists.wanted), 1.0, 0.001), chunk=400_000):
+        pass
+    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
+    assert rewirer.cost < 0.7 * before
+    residuals = np.zeros((n, 4))
+    np.add.at(residuals, after[1], vectors[after[0]].astype(np.float64))
+    np.subtract.at(residuals, edge_index[1], vectors[edge_index[0]].astype(np.float64))
+    assert rewirer.cost == pytest.approx(np.square(residuals).sum())
+    assert np.array_equal(np.bincount(after[1], minlength=n), np.bincount(edge_index[1], minlength=n))
+    assert np.array_equal(after[:, fixed], edge_index[:, fixed])
+    found = keys(after, n)
+    assert len(np.unique(found)) == len(found)
+    assert np.array_equal(np.sort(found), np.sort(keys(after[::-1], n)))
+    assert np.isin(found[~fixed], keys(edge_index, n)).mean() < 1e-3  # what no swap could move
+    restricted = lists.restricted(np.arange(n) < n - 3000)
+    assert draws.IN_TURN_FROM < len(restricted.wanted) < len(restricted.active)
+    some = run(RewiringProblem(restricted, [vectors], np.ones((n, 1)), "free"), 300_000, 1e9, 1e9)
+    assert some.accepted > 100_000
+    changed = some.neighbours != lists.neighbours
+    assert np.array_equal(some._twins, lists.twins_of(some.neighbours))
+    assert changed.mean() > 0.3
+
+
+def drawn_in_turn(lists, count, number, near, state):
+    slots = np.empty((3, count), dtype=np.int64)
+    known = (lists.starts, lists.twins, lists.owners, lists.wanted, lists.pools[0])
+    may_move = np.ones(len(lists.owners), dtype=np.bool_)
+    draws.draw_in_turn.py_func(slots, count, number, *known, may_move, near, state)
+    return slots
+
+
+def test_in_turn_every_pair_of_slots_is_drawn_as_often(monkeypatch):
+    monkeypatch.setattr(draws, "PART", 5)
+    lists, _ = drawn(20, 20)
+    slots, turns, state = len(lists.wanted), 2000, np.array([1], dtype=np.uint64)
+    none = np.empty((20, 0), dtype=np.int32)
+    counts = np.zeros((slots, slots), dtype=np.int64)
+    number = 0
+    for count in itertools.repeat(64, turns * slots // 64):
+        found = drawn_in_turn(lists, count, number, none, state)
+        assert np.array_equal(found[0], lists.wanted[np.arange(number, number + count) % slots])
+        np.add.at(counts, (found[0], found[2]), 1)
+        number += count
+    expected = turns / slots
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+    one_turn = drawn_in_turn(lists, 8, 0, none, state)[2]
+    assert np.ptp((one_turn - one_turn[0] + slots // 2) % slots) < 8 + 2 * 5  # near each other in the lists
+
+
+def test_in_turn_three_of_four_partners_send_nearly_the_same():
+    lists, _ = drawn(20, 40)
+    state, near = np.array([1], dtype=np.uint64), np.full((20, 1), 7, dtype=np.int32)
+    slots = len(lists.wanted)
+    found = [drawn_in_turn(lists, slots, turn * slots, near, state) for turn in range(4)]
+    of_seven = np.array([lists.owners[one[2]] == 7 for one in found])
+    assert (of_seven.sum(axis=0) >= 3).all()  # whatever the slot: it is another turn when any edge is drawn
