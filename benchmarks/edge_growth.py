@@ -73,9 +73,10 @@ def main() -> None:
 
 
 def _median(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The run of a size that took the median time, and the seconds of all of them."""
+    """The run of a size that took the median time; the seconds and the largest memory of all of them."""
     inner = sorted(runs, key=itemgetter("seconds"))[len(runs) // 2]
-    return {**inner, "all_seconds": [one["seconds"] for one in runs]}
+    peak = max(one["peak_mib"] for one in runs)
+    return {**inner, "peak_mib": peak, "all_seconds": [one["seconds"] for one in runs]}
 
 
 def exponent(sizes: list[int], seconds: list[float]) -> float:

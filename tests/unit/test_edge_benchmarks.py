@@ -163,5 +163,7 @@ def test_a_peer_within_three_times_our_loss_fails_the_claim(trainings, monkeypat
 def test_growth_tells_the_run_with_the_median_time(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     edge_growth = importlib.import_module("edge_growth")
-    runs = [{"seconds": seconds, "cost": cost} for seconds, cost in ((3.0, "c"), (9.0, "d"), (5.0, "e"))]
-    assert edge_growth._median(runs) == {"seconds": 5.0, "cost": "e", "all_seconds": [3.0, 9.0, 5.0]}
+    costs = ((3.0, "c"), (9.0, "d"), (5.0, "e"))
+    runs = [{"seconds": seconds, "cost": cost, "peak_mib": 10 * seconds} for seconds, cost in costs]
+    told = {"seconds": 5.0, "cost": "e", "peak_mib": 90.0, "all_seconds": [3.0, 9.0, 5.0]}
+    assert edge_growth._median(runs) == told

@@ -31,6 +31,8 @@ NEAREST = 30  # nodes that are offered for an exchange
 NEAR_PAYS = 100  # proposals a slot, from which on it pays to look for them
 ALL_DIRECTIONS, LEADING = 20_000, 4  # nodes up to which vectors are compared in full, and directions beyond
 ALIGNED = 128  # bytes, two lines
+IN_TURN_FROM = 2**18  # slots that are wanted, from which on it pays to take them in their order
+FEWEST_TURNS = 8  # of each of them; fewer would leave neighbours in the lists with the same few partners
 SUMMED_AFTER = 10  # proposals a slot, after which sums in float32 are made anew
 RULES: dict[str, int] = {"free": 0, "charge": 1, "forbid": 2}  # as in the kernel
 
@@ -144,6 +146,7 @@ class Rewirer:
         self._hops = np.cumsum([0, *(part.shape[1] for part in problem.vectors)]).astype(np.int64)
         self._weights = np.ascontiguousarray(problem.weights, dtype=np.float64)
         self._random = np.array([seed % 2**64], dtype=np.uint64)
+        self._phase = float(np.random.default_rng(seed % 2**64).random())
         self._may_move = np.zeros(len(lists.edges), dtype=np.bool_)
         self._may_move[lists.active] = True
         self._drawing = (lists.wanted, *lists.pools, lists.graphs)
@@ -166,7 +169,7 @@ class Rewirer:
         lists, problem, unit = self._problem.lists, self._problem, self._problem.unit
         if not len(lists.wanted):
             return
-        partners = (self._may_move, self.near(schedule.proposals))
+        partners = (self._may_move, self.near(schedule.proposals), self._in_turn(schedule), self._phase)
         for first in range(0, schedule.proposals, chunk):
             count = min(chunk, schedule.proposals - first)
             if self._since is None or self._since >= max(CHUNK, SUMMED_AFTER * len(lists.wanted)):
@@ -217,6 +220,15 @@ class Rewirer:
         self.accepted += int(made)
         self._since = None
         return int(made)
+
+    def _in_turn(self, schedule: Schedule) -> bool:
+        """Whether edges are taken in the order of the lists: not where a random graph is drawn."""
+        lists = self._problem.lists
+        return bool(
+            IN_TURN_FROM <= len(lists.wanted) <= schedule.proposals / FEWEST_TURNS
+            and schedule.hottest > 0
+            and not lists.graphs.any()
+        )
 
     def near(self, proposals: int) -> NDArray[np.int32]:
         """Nodes that send nearly what each one does, int32 [n, m]; none for few proposals, or directions."""

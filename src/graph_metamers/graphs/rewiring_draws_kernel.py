@@ -1,8 +1,8 @@
 """Drawing proposals of rewiring ahead of judging them. Importing this module loads numba.
 
-In large graphs nearly all time is waiting for memory: everything a proposal reads is somewhere else. Of
-proposals that are drawn many at once the memory can be asked for together, before any of them is judged.
-Lists are those of `rewiring_kernel`.
+In large graphs nearly all time is waiting for memory: what a proposal reads is somewhere else. Of proposals
+that are drawn many at once the memory can be asked for together, before any of them is judged; and if edges
+are taken in the order of the lists, half of it is still in the caches. Lists are those of `rewiring_kernel`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from graph_metamers.graphs.prefetching import LINE, prefetch
 from graph_metamers.graphs.set_matching_kernel import random_below
 
 ANY_EVERY = 4  # every so many proposals are between any two edges
-SHORT = 16  # slots of a list that need not be shorter
-IN_TURN_FROM = 2**18  # slots; what fewer of them need is in the caches in any order
-PART = 2**16  # slots of which partners are drawn at a time; what they need fits the caches
+SHORT = 16  # a list of at most so many slots is looked through without asking whether another is shorter
+PART = 2**16  # slots of which partners are drawn at a time
 GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, are spread evenly however many there are
 
 
 @njit(cache=True)
 def has_shorter_list(starts, node, other):  # type: ignore[no-untyped-def]
-    """Whether it pays to look through the list of `node` and not of `other`, whose length is known."""
+    """Whether the list of `node` is shorter than that of `other`, unless that is `SHORT` already.
+
+    In that case nothing is read of `node`.
+    """
     length = starts[other + 1] - starts[other]
     return length > SHORT and length > starts[node + 1] - starts[node]
 
@@ -74,13 +76,13 @@ def draw_swaps(  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def draw_in_turn(  # type: ignore[no-untyped-def]
-    drawn, count, number, starts, twins, owners, wanted, pool, may_move, near, state
+    drawn, count, number, phase, starts, twins, owners, wanted, pool, may_move, near, state
 ):
-    """As `draw_swaps` for a large graph: every wanted slot has its turn, in the order of the lists.
+    """As `draw_swaps` for a single large graph: every wanted slot has its turn, in the order of the lists.
 
-    Partners are from a part of the pool that moves along, and is elsewhere whenever all had their turn: so
-    all pairs are as likely as others, and half of what a proposal reads is what the one before it has read.
-    `number` counts from the start of the search.
+    Partners are from a part of the pool that moves along and is elsewhere in the next turn; `phase`, from 0
+    to 1, says where. If that is drawn at random all pairs are as likely as others. `number` counts from the
+    start of a turn.
     """
     some_wanted, size, part = wanted.shape[0] < pool.shape[0], pool.shape[0], min(PART, pool.shape[0])
     for i in range(count):
@@ -89,7 +91,7 @@ def draw_in_turn(  # type: ignore[no-untyped-def]
     for i in range(count):
         turn, place = divmod(number + i, wanted.shape[0])
         if near.shape[1] == 0 or (turn + place) % ANY_EVERY == 0:
-            first = int(((turn + 0.5) * GOLDEN % 1.0 + place / wanted.shape[0]) * size)
+            first = int(((phase + turn * GOLDEN) % 1.0 + place / wanted.shape[0]) * size)
             drawn[2, i] = pool[(first + random_below(state, part)) % size]
         else:
             node = owners[twins[drawn[0, i]] if drawn[1, i] == 1 else drawn[0, i]]

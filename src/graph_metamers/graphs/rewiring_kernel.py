@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 
 from graph_metamers.graphs.rewiring_draws_kernel import (
-    IN_TURN_FROM,
     draw_in_turn,
     draw_partner,
     draw_swaps,
@@ -135,24 +134,27 @@ def charge_of_directed_swap(starts, reference, rule, penalty, a, b, c, d):  # ty
 
 @njit(cache=True)
 def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
-    rows, weights, hops, starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs,
-    reference, rule, penalty, may_move, near, state, first, count, proposals, hottest, coldest,
+    rows, weights, hops, starts, neighbours, twins, owners, edges, wanted, pool, bounds, graphs, reference,
+    rule, penalty, may_move, near, in_turn, phase, state, first, count, proposals, hottest, coldest,
 ):  # fmt: skip
     """Propose "a - b and c - d become a - d and c - b", `count` times; returns how many were made.
 
     `rows` are for each node its residual and what it sends, [n, 2, k]. The cost is
-    sum_v sum_l weights_vl ||rows_v0l||^2, and `penalty` for each reference edge.
+    sum_v sum_l weights_vl ||rows_v0l||^2, and `penalty` for each reference edge. With `in_turn` edges are
+    taken by `draw_in_turn`.
     """
-    # In large graphs nearly all time is waiting for memory: everything a proposal reads is elsewhere. So
-    # AHEAD of them are drawn first, their memory is asked for, and then each is judged by what is there.
+    # In large graphs nearly all time is waiting for memory: what a proposal reads is elsewhere. So AHEAD of
+    # them are drawn first, their memory is asked for, and then each is judged by what is there.
     accepted = 0
     drawn = np.empty((3, AHEAD), dtype=np.int64)
-    in_turn = wanted.shape[0] >= IN_TURN_FROM and bounds.shape[0] == 2
+    since = (
+        first + (-proposals) % wanted.shape[0]
+    )  # a turn began: not the last turn is cut short, the first is
     for begun in range(0, count, AHEAD):
         size = min(AHEAD, count - begun)
         if in_turn:
             draw_in_turn(
-                drawn, size, first + begun, starts, twins, owners, wanted, pool, may_move, near, state
+                drawn, size, since + begun, phase, starts, twins, owners, wanted, pool, may_move, near, state
             )
         else:
             draw_swaps(

@@ -69,7 +69,7 @@ CASES = [
 
 @pytest.mark.parametrize(("slope", "two_steps", "alike"), CASES)
 def test_what_the_loop_keeps_is_what_the_new_graph_has(slope, two_steps, alike, monkeypatch):
-    """Every swap is taken; sums, messages and errors are then those computed from the lists."""
+    """Every swap is taken; sums, messages and residuals are then those computed from the lists."""
     lists = lists_of(loops=2)
     layer = layer_of(lists, slope=slope, two_steps=two_steps, alike=alike)
     kept = {}
@@ -221,7 +221,7 @@ def test_degrees_stay_and_no_edge_is_doubled(two_steps, rule):
 
 @pytest.mark.parametrize("two_steps", [False, True])
 def test_protected_edges_and_graphs_of_a_batch_stay(two_steps):
-    """Two graphs without an edge between them; nodes that send nearly the same are in either."""
+    """Two graphs without an edge between them; nodes that send nearly the same are in both."""
     half = np.array(list(nx.barabasi_albert_graph(NODES // 2, 2, seed=0).edges)).T
     pairs = np.concatenate([half, half + NODES // 2], axis=1)
     edge_index = np.concatenate([pairs, pairs[::-1]], axis=1)

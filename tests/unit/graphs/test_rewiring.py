@@ -407,69 +407,98 @@ def test_nearest_senders_of_several_graphs_are_those_of_each():
             assert set(found[node]) == set(alone[row])
 
 
-def test_large_graphs_are_rewired_in_turn_and_stay_valid():
-    """Enough slots that edges are taken in their order; some protected, some nodes wanted."""
-    generator, n = np.random.default_rng(0), 60_000
-    ends = generator.integers(n, size=(2, 280_000))
-    places = np.stack(np.divmod(np.unique(n * ends[0] + ends[1]), n))
-    places = places[:, places[0] < places[1]]
-    edge_index = np.concatenate([places, places[::-1]], axis=1)
-    protected = generator.random(places.shape[1]) < 0.01
-    fixed = np.concatenate([protected, protected])
-    lists = NeighbourLists.of(edge_index, n, directed=False, fixed=fixed)
-    assert draws.IN_TURN_FROM < len(lists.wanted) < len(lists.owners)
-    vectors = generator.normal(size=(n, 4)).astype(np.float32)
-    neighbours, edges = shuffled(lists, seed=1, reference_edges="forbid")
-    problem = RewiringProblem(lists, [vectors], np.ones((n, 1)), "forbid")
-    rewirer = Rewirer(problem, seed=0, neighbours=neighbours, edges=edges)
-    before = rewirer.cost
-    for _ in rewirer.anneal(Schedule(5 * len(lists.wanted), 1.0, 0.001), chunk=400_000):
-        pass
-    after = lists.edge_index(rewirer.neighbours, rewirer.edges)
-    assert rewirer.cost < 0.7 * before
-    residuals = np.zeros((n, 4))
-    np.add.at(residuals, after[1], vectors[after[0]].astype(np.float64))
-    np.subtract.at(residuals, edge_index[1], vectors[edge_index[0]].astype(np.float64))
-    assert rewirer.cost == pytest.approx(np.square(residuals).sum())
-    assert np.array_equal(np.bincount(after[1], minlength=n), np.bincount(edge_index[1], minlength=n))
-    assert np.array_equal(after[:, fixed], edge_index[:, fixed])
+def assert_valid(rewirer, lists, edge_index, fixed):
+    after, n = lists.edge_index(rewirer.neighbours, rewirer.edges), lists.num_nodes
     found = keys(after, n)
     assert len(np.unique(found)) == len(found)
     assert np.array_equal(np.sort(found), np.sort(keys(after[::-1], n)))
-    assert np.isin(found[~fixed], keys(edge_index, n)).mean() < 1e-3  # what no swap could move
-    restricted = lists.restricted(np.arange(n) < n - 3000)
-    assert draws.IN_TURN_FROM < len(restricted.wanted) < len(restricted.active)
-    some = run(RewiringProblem(restricted, [vectors], np.ones((n, 1)), "free"), 300_000, 1e9, 1e9)
-    assert some.accepted > 100_000
-    changed = some.neighbours != lists.neighbours
-    assert np.array_equal(some._twins, lists.twins_of(some.neighbours))
-    assert changed.mean() > 0.3
+    assert np.array_equal(np.bincount(after[1], minlength=n), np.bincount(edge_index[1], minlength=n))
+    assert np.array_equal(after[:, fixed], edge_index[:, fixed])
+    assert np.array_equal(rewirer._twins, lists.twins_of(rewirer.neighbours))
+    residuals, vectors = np.zeros((n, 4)), rewirer._rows[:, 1].astype(np.float64)
+    np.add.at(residuals, after[1], vectors[after[0]])
+    np.subtract.at(residuals, edge_index[1], vectors[edge_index[0]])
+    assert rewirer.cost == pytest.approx(np.square(residuals).sum())
+
+
+@pytest.mark.parametrize(
+    "nodes", [300, 60_000]
+)  # of the large graph in parts, as it is; of the small one in one
+def test_edges_that_take_turns_stay_valid_and_come_as_near(nodes, monkeypatch):
+    """Some edges protected, some nodes wanted, partners near or any."""
+    generator = np.random.default_rng(0)
+    ends = generator.integers(nodes, size=(2, 5 * nodes))
+    pairs = np.stack(np.divmod(np.unique(nodes * ends[0] + ends[1]), nodes))
+    pairs = pairs[:, pairs[0] < pairs[1]]
+    edge_index = np.concatenate([pairs, pairs[::-1]], axis=1)
+    protected = generator.random(pairs.shape[1]) < 0.01
+    fixed = np.concatenate([protected, protected])
+    whole = NeighbourLists.of(edge_index, nodes, directed=False, fixed=fixed)
+    vectors = generator.normal(size=(nodes, 4)).astype(np.float32)
+    is_small = nodes < 1000
+    for lists in (whole, whole.restricted(np.arange(nodes) < 0.99 * nodes)):
+        neighbours, edges = shuffled(lists, seed=1, reference_edges="forbid")
+        problem = RewiringProblem(lists, [vectors], np.ones((nodes, 1)), "forbid")
+        schedule = Schedule((200 if is_small else 10) * len(lists.wanted) + 1000, 1.0, 0.001)
+        costs = {}
+        for fewest in (0, 10**9):
+            monkeypatch.setattr(rewiring, "IN_TURN_FROM", fewest)
+            rewirer = Rewirer(problem, seed=0, neighbours=neighbours, edges=edges)
+            assert rewirer._in_turn(schedule) == (fewest == 0)
+            for _ in rewirer.anneal(schedule, chunk=1_000_000):
+                pass
+            assert_valid(rewirer, lists, edge_index, fixed)
+            costs[fewest] = rewirer.cost
+        assert costs[0] == pytest.approx(costs[10**9], rel=0.15 if is_small else 0.02)
+        assert costs[0] != costs[10**9]
+        assert costs[0] < 0.5 * problem.cost(neighbours)
+
+
+def test_edges_take_turns_in_long_annealings_of_large_single_graphs(monkeypatch):
+    lists, _ = drawn()
+    rewirer, slots = Rewirer(problem_of(lists), seed=0), len(lists.wanted)
+    for wanted, fewest, schedule in (
+        (True, slots, Schedule(8 * slots, 1.0, 0.1)),
+        (False, slots + 1, Schedule(8 * slots, 1.0, 0.1)),
+        (False, slots, Schedule(8 * slots - 1, 1.0, 0.1)),
+        (False, slots, Schedule(8 * slots)),  # a random graph is drawn
+    ):
+        monkeypatch.setattr(rewiring, "IN_TURN_FROM", fewest)
+        assert rewirer._in_turn(schedule) == wanted
+    halves = NeighbourLists.of(
+        np.array([[0, 1, 2, 3], [1, 0, 3, 2]]), 4, directed=False, graphs=np.array([0, 0, 1, 1])
+    )
+    monkeypatch.setattr(rewiring, "IN_TURN_FROM", 0)
+    assert not Rewirer(problem_of(halves), seed=0)._in_turn(Schedule(100, 1.0, 0.1))
 
 
 def drawn_in_turn(lists, count, number, near, state):
     slots = np.empty((3, count), dtype=np.int64)
     known = (lists.starts, lists.twins, lists.owners, lists.wanted, lists.pools[0])
     may_move = np.ones(len(lists.owners), dtype=np.bool_)
-    draws.draw_in_turn.py_func(slots, count, number, *known, may_move, near, state)
+    draws.draw_in_turn.py_func(slots, count, number, 0.3, *known, may_move, near, state)
     return slots
 
 
-def test_in_turn_every_pair_of_slots_is_drawn_as_often(monkeypatch):
+@pytest.mark.parametrize("nodes", [20, 8])
+def test_in_turn_every_pair_of_slots_is_drawn_as_often(nodes, monkeypatch):
+    """Also where only the lists of some nodes are wanted; then from either end of an edge."""
     monkeypatch.setattr(draws, "PART", 5)
-    lists, _ = drawn(20, 20)
-    slots, turns, state = len(lists.wanted), 2000, np.array([1], dtype=np.uint64)
-    none = np.empty((20, 0), dtype=np.int32)
-    counts = np.zeros((slots, slots), dtype=np.int64)
-    number = 0
-    for count in itertools.repeat(64, turns * slots // 64):
-        found = drawn_in_turn(lists, count, number, none, state)
-        assert np.array_equal(found[0], lists.wanted[np.arange(number, number + count) % slots])
+    lists = drawn(20, 20)[0].restricted(np.arange(20) < nodes)
+    slots, size, turns = len(lists.wanted), len(lists.active), 2000
+    none, state = np.empty((20, 0), dtype=np.int32), np.array([1], dtype=np.uint64)
+    counts, ends = np.zeros((size, size), dtype=np.int64), 0
+    for number in range(0, turns * slots, 64):
+        found = drawn_in_turn(lists, 64, number, none, state)
+        assert np.array_equal(found[0], lists.wanted[np.arange(number, number + 64) % slots])
         np.add.at(counts, (found[0], found[2]), 1)
-        number += count
-    expected = turns / slots
-    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+        ends += found[1].sum()
+    expected = turns / size
+    assert np.abs(counts[lists.wanted] - expected).max() < 5 * np.sqrt(expected)
+    assert ends / (turns * slots) == pytest.approx(0.5 if nodes < 20 else 0, abs=0.02)
     one_turn = drawn_in_turn(lists, 8, 0, none, state)[2]
-    assert np.ptp((one_turn - one_turn[0] + slots // 2) % slots) < 8 + 2 * 5  # near each other in the lists
+    if nodes == 20:  # near each other in the lists
+        assert np.ptp((one_turn - one_turn[0] + size // 2) % size) < 8 + 2 * 5
 
 
 def test_in_turn_three_of_four_partners_send_nearly_the_same():
