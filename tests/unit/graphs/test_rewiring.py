@@ -421,9 +421,8 @@ def assert_valid(rewirer, lists, edge_index, fixed):
     assert rewirer.cost == pytest.approx(np.square(residuals).sum())
 
 
-@pytest.mark.parametrize(
-    "nodes", [300, 60_000]
-)  # of the large graph in parts, as it is; of the small one in one
+# Partners are from parts of the large graph, and from all of the small one.
+@pytest.mark.parametrize("nodes", [300, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_edges_that_take_turns_stay_valid_and_come_as_near(nodes, monkeypatch):
     """Some edges protected, some nodes wanted, partners near or any."""
     generator = np.random.default_rng(0)
