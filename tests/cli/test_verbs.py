@@ -315,6 +315,7 @@ def small_demo(monkeypatch, karate):
     monkeypatch.setattr(gm, "audit", short, raising=False)
 
 
+@pytest.mark.slow
 def test_a_failed_demo_leaves_nothing(folder, monkeypatch, small_demo):
     def break_down(*_: object, **__: object) -> None:
         raise ZeroDivisionError

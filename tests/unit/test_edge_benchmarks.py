@@ -61,6 +61,7 @@ def test_block_descent_takes_no_edge_of_the_reference_and_lowers_the_loss(cell, 
     assert {*zip(*found.tolist(), strict=True)} == {*zip(*found.flip(0).tolist(), strict=True)}
 
 
+@pytest.mark.slow
 def test_block_descent_can_be_held_to_degrees(cell, tmp_path):
     contenders, _ = cell
     dataset, path = gm.load_dataset("csbm"), tmp_path / "model.safetensors"

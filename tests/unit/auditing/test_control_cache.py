@@ -9,6 +9,7 @@ from graph_metamers.evidence.control_runs import ControlRuns
 from graph_metamers.evidence.controls import BASELINE_MEASURES
 
 
+@pytest.mark.slow
 def test_untrained_copies_are_searched_once_for_one_architecture(karate, tmp_path, monkeypatch):
     options = {
         "layers": ["act.0"], "num_starts": 2, "num_untrained": 2, "budget": gm.Budget(steps=15),

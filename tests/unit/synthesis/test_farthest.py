@@ -287,6 +287,7 @@ def test_what_is_saved_says_the_objective(pair, tmp_path):
     assert pair[0].config["objective"] == "match"
 
 
+@pytest.mark.slow
 def test_an_audit_says_it(digits_fit, digits, tmp_path):
     budget = gm.Budget(steps=60)
     audit = gm.audit(digits_fit, digits, layers=["act.0"], num_starts=2, objective="farthest", budget=budget)

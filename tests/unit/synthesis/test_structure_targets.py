@@ -130,6 +130,7 @@ def test_a_few_nodes_are_matched_by_other_neighbours_of_those_that_reach_them(na
         assert torch.equal(*degrees)
 
 
+@pytest.mark.slow
 def test_a_node_that_hears_one_hop_gets_neighbours_from_elsewhere():
     """With edges of its own alone it could have no others: every two of them meet."""
     torch.manual_seed(0)
