@@ -147,9 +147,8 @@ def rewire_undirected(  # type: ignore[no-untyped-def] # noqa: PLR0917
     # them are drawn first, their memory is asked for, and then each is judged by what is there.
     accepted = 0
     drawn = np.empty((3, AHEAD), dtype=np.int64)
-    since = (
-        first + (-proposals) % wanted.shape[0]
-    )  # a turn began: not the last turn is cut short, the first is
+    # Since a turn began: the first turn is the one that is cut short, so that the last and coldest is whole.
+    since = first + (-proposals) % wanted.shape[0]
     for begun in range(0, count, AHEAD):
         size = min(AHEAD, count - begun)
         if in_turn:
